@@ -15,7 +15,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8010, help="HTTP port (8010)")
     parser.add_argument("--smtp-port", type=int, default=8011, help="SMTP port (8011)")
-    parser.add_argument("--state", type=Path, default=None, help="SQLite file to remember everything in (default: memory)")
+    parser.add_argument(
+        "--state", type=Path, default=None, help="SQLite file to remember everything in (default: memory)"
+    )
     parser.add_argument("--shop-url", default="", help="where the shop is, for links on the sandbox's pages")
     parser.add_argument("--stripe-webhook-url", default="", help="where Stripe's events are sent")
     parser.add_argument("--stripe-webhook-secret", default="whsec_sandbox", help="what they are signed with")

@@ -58,7 +58,9 @@ class Sandbox:
     def start(self) -> Sandbox:
         """Listen on 127.0.0.1; raises OSError when a port is taken."""
         self.inbox.start(self.settings.smtp_port)
-        self._server = make_server("127.0.0.1", self.settings.http_port, self.app(), threaded=True, request_handler=_QuietHandler)
+        self._server = make_server(
+            "127.0.0.1", self.settings.http_port, self.app(), threaded=True, request_handler=_QuietHandler
+        )
         self.stripe.start(self.url)
         self.esim_access.start(self.url)
         self._thread = threading.Thread(target=self._server.serve_forever, name="sandbox-http", daemon=True)

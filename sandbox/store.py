@@ -32,7 +32,9 @@ class Store:
         self._database.execute("pragma synchronous=off")
         self._database.execute(_SCHEMA)
         self._documents: dict[str, dict[str, Document]] = {}
-        for collection, key, body in self._database.execute("select collection, key, body from documents order by position"):
+        for collection, key, body in self._database.execute(
+            "select collection, key, body from documents order by position"
+        ):
             self._documents.setdefault(collection, {})[key] = json.loads(body)
         self._position = self._database.execute("select coalesce(max(position), 0) from documents").fetchone()[0]
 

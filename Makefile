@@ -1,0 +1,65 @@
+# Everything a newcomer types. All of it works on a fresh clone with Python 3.11 or newer, git and make.
+
+PYTHON ?= python3
+PORT ?= 8000
+SANDBOX_PORT ?= 8010
+INSTANCE ?= instance
+export PORT SANDBOX_PORT INSTANCE
+
+BIN := .venv/bin
+TYPED := app.py config.py models.py jobs.py commands.py blueprints services sandbox scripts tests
+PO := $(wildcard translations/*/LC_MESSAGES/messages.po)
+MO := $(PO:.po=.mo)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help run test check bench i18n fmt
+help: ## list the commands
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_PORT=8010 INSTANCE=instance
+	@exec $(BIN)/python scripts/demo.py
+
+test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k renewal" for some of them
+	@$(BIN)/python scripts/chromium.py
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/djlint templates --lint --quiet
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_catalogues.py
+	$(BIN)/python scripts/check_migrations.py
+	@$(MAKE) --no-print-directory test
+
+bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
+	$(BIN)/python -m bench
+
+i18n: .venv/installed-dev ## extract the texts, bring every catalogue in step, compile them
+	$(BIN)/python scripts/update_catalogues.py
+	@$(MAKE) --no-print-directory catalogues
+
+.PHONY: catalogues
+catalogues: $(MO)
+
+fmt: .venv/installed-dev ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+%/messages.mo: %/messages.po | .venv/installed
+	$(BIN)/pybabel --quiet compile -i $< -o $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt requirements-sandbox.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-sandbox.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,61 @@
+"""What every page asks about itself: its address in the other languages, the chosen currency, names of countries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from flask import Flask, request, url_for
+
+from blueprints._language import current_language
+from blueprints._page_cache import is_public_page
+from blueprints._static import inline_stylesheet
+from config import Settings
+from services.countries import country_name, join_names
+from services.languages import LANGUAGES, Language
+from services.money import CURRENCIES
+
+
+def prepare_page(app: Flask, settings: Settings) -> None:
+    """Give the templates what they ask about a page."""
+    app.jinja_env.globals.update(
+        chosen_currency=chosen_currency,
+        country_list=_country_list,
+        country_name=_country_name,
+        current_language=current_language,
+        is_public_page=is_public_page,
+        language_links=language_links,
+        stylesheet=inline_stylesheet(),
+        support_email=settings.smtp.mail_from,
+    )
+
+
+def language_links() -> list[tuple[Language, str]]:
+    """Return every language with the address of this page in it, question mark and all.
+
+    A page that cannot be asked for again with GET (an error, the answer to a form) leads to the start page.
+    """
+    rule = request.url_rule
+    again = rule is not None and "lang" in rule.arguments and "GET" in (rule.methods or ())
+    endpoint = rule.endpoint if rule is not None and again else "catalogue.home"
+    values = (request.view_args or {}) if again else {}
+    query = request.query_string.decode("ascii", "ignore") if again and request.method in ("GET", "HEAD") else ""
+    links = []
+    for language in LANGUAGES.values():
+        address = url_for(endpoint, **{**values, "lang": language.code})
+        links.append((language, f"{address}?{query}" if query else address))
+    return links
+
+
+def chosen_currency() -> str | None:
+    """Return the currency that the address names, for carrying it along in links; None when it names none."""
+    currency = request.args.get("currency")
+    return currency if currency in CURRENCIES else None
+
+
+def _country_name(code: str) -> str:
+    return country_name(code, current_language().locale)
+
+
+def _country_list(codes: Collection[str]) -> str:
+    locale = current_language().locale
+    return join_names(tuple(country_name(code, locale) for code in codes), locale)

@@ -1,0 +1,113 @@
+"""What all views share: the shop, page or fragment, redirects, and the answers to everything that went wrong."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, Response, current_app, make_response, redirect, render_template, request
+from flask_babel import gettext as _
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from blueprints._language import prepare_language
+from blueprints._page import prepare_page
+from blueprints._page_cache import PageCache
+from blueprints._security import prepare_security
+from blueprints._static import prepare_static
+from config import Settings
+from services.shop import Shop
+
+csrf = CSRFProtect()
+login_manager = LoginManager()
+limiter = Limiter(get_remote_address)
+
+
+def current_shop() -> Shop:
+    """Return the shop's tools."""
+    shop: Shop = current_app.extensions["shop"]
+    return shop
+
+
+def now() -> datetime:
+    """Return the present moment by the shop's clock, in UTC."""
+    return current_shop().clock.now()
+
+
+def is_htmx() -> bool:
+    """Return whether htmx asks for a fragment; a restored page of the history is asked for whole."""
+    return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"
+
+
+def render_page(page: str, fragment: str, status: int = 200, /, **context: Any) -> Response:
+    """Return the fragment to htmx and the page that includes it to everybody else."""
+    response = make_response(render_template(fragment if is_htmx() else page, **context), status)
+    response.vary.add("HX-Request")
+    return response
+
+
+def see_other(location: str) -> Response:
+    """Return a redirect after a POST (RFC 9110, section 15.4.4), in the way htmx follows when htmx asked."""
+    if is_htmx():
+        response = Response(status=204)
+        response.headers["HX-Redirect"] = location
+        return response
+    return make_response(redirect(location, code=303))
+
+
+def private(response: Response) -> Response:
+    """Keep a personal page out of every cache."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def prepare_web(app: Flask, settings: Settings) -> None:
+    """Install language, sign-in, CSRF, limits, headers, static files, page cache and error pages."""
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    prepare_language(app)
+    login_manager.init_app(app)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    prepare_security(app, settings)
+    prepare_static(app)
+    prepare_page(app, settings)
+    app.wsgi_app = PageCache(app, app.wsgi_app)  # type: ignore[method-assign]
+    app.register_error_handler(CSRFError, _csrf_failed)
+    app.register_error_handler(HTTPException, _http_error)
+
+
+def _csrf_failed(_error: CSRFError) -> Response:
+    return _error_page(
+        400,
+        _("This page was open for too long"),
+        _("Go back, reload the page and send it again. Nothing was changed and nothing was paid."),
+    )
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.response is not None:
+        return make_response(error.response)
+    status = error.code or 500
+    titles = {
+        404: (_("There is no such page"), _("It may have moved, or it belongs to somebody else's account.")),
+        413: (_("That is too large"), _("Please send less.")),
+        429: (_("Too many tries"), _("Please wait a moment and try again.")),
+    }
+    title, advice = titles.get(status, (_("That did not work"), _("Nothing was lost. Please go back and try again.")))
+    response = _error_page(status, title, advice)
+    for name, value in error.get_headers():
+        if name in ("Retry-After", "Allow"):
+            response.headers[name] = value
+    return response
+
+
+def _error_page(status: int, title: str, advice: str) -> Response:
+    return private(
+        make_response(render_template("errors/error.html", status=status, title=title, advice=advice), status)
+    )

@@ -1,0 +1,148 @@
+"""From a plan to the payment page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Response, abort, make_response, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import current_user
+
+from blueprints._language import current_language
+from blueprints._paying import pay
+from blueprints._visitor import checkout_key, grant_order, new_checkout_key
+from blueprints._web import current_shop, is_htmx, limiter, now, private, see_other
+from blueprints.checkout import blueprint
+from blueprints.checkout.forms import CheckoutForm
+from models import Esim, Order, OrderKind, OrderStatus, db
+from services import money
+from services.accounts import get_or_create_for_purchase
+from services.catalogue import DaysNotOffered, PlanNotFound, PlanView, get_plan, quote
+from services.orders import CONSENTS, OrderNotPending, Wish, find_by_checkout_key, place_order
+from services.renewals import renewable_esim_for
+
+LONGEST_DAYS = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is about to be bought, as the summary shows it; `amount_minor` in minor units of the plan's currency."""
+
+    plan: PlanView
+    days: int
+    amount_minor: int
+
+
+@blueprint.get("/checkout/<slug>")
+def checkout(slug: str) -> Response:
+    """The form that leads to paying; htmx asks for the summary alone when days or currency change."""
+    choice = _choice(slug, request.args.get("days", ""), request.args.get("currency", ""))
+    if is_htmx():
+        return _summary(choice)
+    esim = _esim_to_renew(choice.plan)
+    if esim is not None and "new" not in request.args:
+        page = render_template("checkout/renew_instead.html", choice=choice, esim=esim)
+        return private(make_response(page))
+    form = CheckoutForm(formdata=None, email=_known_email(), checkout_key=_open_checkout_key(slug))
+    return _page(choice, form)
+
+
+@blueprint.post("/checkout/<slug>")
+@limiter.limit("30 per minute")
+def place(slug: str) -> Response:
+    """Make the order and send the buyer to the payment page; sending the form twice is one order."""
+    form = CheckoutForm()
+    choice = _choice(slug, form.days.data or "", form.currency.data or "")
+    session["email"] = (form.email.data or "")[:254]
+    if not form.validate():
+        return _page(choice, form, 422)
+    if form.amount.data != str(choice.amount_minor):
+        form.amount.errors = [
+            _("The price has changed while this page was open. Nothing was paid; please check the new total.")
+        ]
+        return _page(choice, form, 422)
+    order = _place(choice, form)
+    grant_order(order.public_id)
+    return pay(order)
+
+
+@blueprint.post("/checkout/<slug>/email")
+@limiter.limit("60 per minute")
+def email(slug: str) -> Response:
+    """Look at the e-mail address while the form is being filled in, and remember it for this browser."""
+    form = CheckoutForm()
+    session["email"] = (form.email.data or "")[:254]
+    if not is_htmx():
+        return see_other(url_for("checkout.checkout", slug=slug))
+    form = CheckoutForm(formdata=None, email=session["email"])
+    return private(make_response(render_template("checkout/_email.html", form=form, slug=slug)))
+
+
+def _choice(slug: str, days: str, currency: str) -> Choice:
+    """Return what the address or the form asks for; a currency or days that are not offered fall back to the plan's."""
+    currency = currency if currency in money.CURRENCIES else current_language().currency
+    try:
+        plan = get_plan(db.session(), slug, current_language().code, currency)
+    except PlanNotFound:
+        abort(404)
+    wanted = int(days) if days.isascii() and days.isdecimal() and len(days) < LONGEST_DAYS else plan.days_min
+    try:
+        return Choice(plan, wanted, quote(plan, wanted))
+    except DaysNotOffered as error:
+        nearest = min(max(wanted, error.days_min), error.days_max)
+        return Choice(plan, nearest, quote(plan, nearest))
+
+
+def _place(choice: Choice, form: CheckoutForm) -> Order:
+    shop = current_shop()
+    language = current_language().code
+    with shop.transaction() as database:
+        if current_user.is_authenticated:
+            account = current_user._get_current_object()
+        else:
+            account = get_or_create_for_purchase(database, form.email.data, language, choice.plan.currency, now())
+        wish = Wish(
+            checkout_key=form.checkout_key.data or "",
+            kind=OrderKind.PURCHASE,
+            plan=choice.plan,
+            days=choice.days,
+            email=form.email.data,
+            language=language,
+            consents=CONSENTS,
+        )
+        try:
+            return place_order(database, wish, account, now())
+        except OrderNotPending as error:
+            return error.order
+
+
+def _open_checkout_key(slug: str) -> str:
+    """Return this browser's key for the plan, a new one when the order behind the last one is no longer open."""
+    key = checkout_key(slug)
+    order = find_by_checkout_key(db.session(), key)
+    return key if order is None or order.status is OrderStatus.PENDING else new_checkout_key(slug)
+
+
+def _known_email() -> str:
+    if current_user.is_authenticated:
+        return str(current_user.email)
+    return str(session.get("email", ""))
+
+
+def _esim_to_renew(plan: PlanView) -> Esim | None:
+    if not current_user.is_authenticated:
+        return None
+    return renewable_esim_for(db.session(), current_user.id, plan.countries, now())
+
+
+def _summary(choice: Choice) -> Response:
+    response = make_response(render_template("checkout/_summary.html", choice=choice))
+    response.vary.add("HX-Request")
+    return private(response)
+
+
+def _page(choice: Choice, form: CheckoutForm, status: int = 200) -> Response:
+    page = render_template("checkout/checkout.html", choice=choice, form=form, currencies=money.CURRENCIES)
+    response = make_response(page, status)
+    response.vary.add("HX-Request")
+    return private(response)

@@ -1,0 +1,139 @@
+"""Renewing an eSIM: choose a plan, see what will change, pay."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from flask import Response, abort, request
+from flask_login import current_user
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from blueprints._access import account_required
+from blueprints._language import current_language
+from blueprints._paying import pay
+from blueprints._visitor import checkout_key, new_checkout_key
+from blueprints._web import current_shop, limiter, now, private, render_page
+from blueprints.renewal import blueprint
+from blueprints.renewal.forms import RenewalForm
+from models import Esim, Order, OrderKind, OrderStatus, db
+from services import money, usage
+from services.catalogue import PlanView
+from services.orders import OrderNotPending, Wish, find_by_checkout_key, place_order
+from services.renewals import RenewalPreview, list_offers, preview, refresh_topups
+from services.usage_rules import renewability
+
+CONSENTS = ("terms", "immediate_delivery")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the page shows: the eSIM, what it can be renewed with, and what the chosen plan would change."""
+
+    esim: Esim
+    currency: str
+    offers: list[PlanView]
+    preview: RenewalPreview | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a mark of the end that was promised, to notice that the eSIM has changed since it was shown."""
+        assert self.preview is not None
+        after = self.preview.after
+        return hashlib.sha256(f"{self.preview.plan.slug} {after.ends_at} {after.days}".encode()).hexdigest()[:16]
+
+
+@blueprint.get("/account/esims/<public_id>/renewal")
+@account_required
+def choose(public_id: str) -> Response:
+    """The plans for this eSIM and, for the chosen one, what will change; htmx asks for the preview alone."""
+    esim = _load(public_id)
+    shop = current_shop()
+    db.session.commit()
+    usage.read(shop, esim.id)
+    refresh_topups(shop, esim, now())
+    choice = _choice(_load(public_id), request.args.get("plan", ""), request.args.get("currency", ""))
+    form = RenewalForm(formdata=None, checkout_key=_open_checkout_key(public_id))
+    return _page(choice, form)
+
+
+@blueprint.post("/account/esims/<public_id>/renewal")
+@account_required
+@limiter.limit("30 per minute")
+def renew(public_id: str) -> Response:
+    """Make the order and send the traveller to the payment page; sending the form twice is one order."""
+    form = RenewalForm()
+    choice = _choice(_load(public_id), form.plan.data or "", form.currency.data or "")
+    if choice.preview is None or choice.preview.plan.slug != form.plan.data:
+        form.refuse_plan()
+        return _page(choice, form, 422)
+    if not form.validate():
+        return _page(choice, form, 422)
+    if not form.still_holds(choice.preview.plan.amount_minor, choice.fingerprint):
+        return _page(choice, form, 422)
+    return pay(_place(choice, choice.preview, form))
+
+
+def _load(public_id: str) -> Esim:
+    """Return the visitor's own eSIM; 404 for everybody else's."""
+    esim = db.session.scalars(
+        select(Esim)
+        .where(Esim.public_id == public_id, Esim.account_id == current_user.id)
+        .options(joinedload(Esim.plan))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if esim is None:
+        abort(404)
+    return esim
+
+
+def _choice(esim: Esim, slug: str, currency: str) -> Choice:
+    currency = currency if currency in money.CURRENCIES else current_user.currency
+    if not renewability(esim, esim.plan.supplier_topup_code, now()).possible:
+        return Choice(esim, currency, [], None)
+    offers = list_offers(db.session(), esim, current_language().code, currency)
+    chosen = next((plan for plan in offers if plan.slug == slug), offers[0] if offers else None)
+    return Choice(esim, currency, offers, preview(esim, chosen) if chosen else None)
+
+
+def _place(choice: Choice, shown: RenewalPreview, form: RenewalForm) -> Order:
+    with current_shop().transaction() as session:
+        wish = Wish(
+            checkout_key=form.checkout_key.data or "",
+            kind=OrderKind.RENEWAL,
+            plan=shown.plan,
+            days=shown.plan.days_min,
+            email=current_user.email,
+            language=current_language().code,
+            consents=CONSENTS,
+            esim_id=choice.esim.id,
+            shown_before=shown.before.to_json(),
+            shown_after=shown.after.to_json(),
+        )
+        try:
+            return place_order(session, wish, current_user._get_current_object(), now())
+        except OrderNotPending as error:
+            return error.order
+
+
+def _open_checkout_key(public_id: str) -> str:
+    subject = f"renewal {public_id}"
+    key = checkout_key(subject)
+    order = find_by_checkout_key(db.session(), key)
+    return key if order is None or order.status is OrderStatus.PENDING else new_checkout_key(subject)
+
+
+def _page(choice: Choice, form: RenewalForm, status: int = 200) -> Response:
+    reason = renewability(choice.esim, choice.esim.plan.supplier_topup_code, now()).reason
+    response = render_page(
+        "renewal/choose.html",
+        "renewal/_preview.html",
+        status,
+        choice=choice,
+        esim=choice.esim,
+        form=form,
+        reason=reason,
+        currencies=money.CURRENCIES,
+    )
+    return private(response)

@@ -1,0 +1,81 @@
+"""Commands of `flask --app app`: each calls one service and is safe to run twice."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from flask import Flask
+from sqlalchemy import func, select
+
+from models import Plan, db
+from services import usage
+from services.catalogue_sync import NothingListed, sync_catalogue
+from services.demo_accounts import seed_accounts
+from services.demo_catalogue import seed_catalogue
+from services.mail.reminders import send_reminders
+from services.reconcile import reconcile
+from services.shop import Shop
+from services.supplier_webhooks import webhook_url
+from services.suppliers import SupplierError
+
+
+def register_commands(app: Flask) -> None:
+    """Register every command."""
+
+    def shop() -> Shop:
+        bundle: Shop = app.extensions["shop"]
+        return bundle
+
+    @app.cli.command("seed-demo")
+    def seed_demo() -> None:
+        """Put the demo catalogue and two accounts into an empty database."""
+        if db.session.scalar(select(func.count()).select_from(Plan)):
+            click.echo("the database already has plans; nothing was changed")
+            return
+        with shop().transaction() as session:
+            seed_catalogue(session)
+            sign_ins = seed_accounts(session, shop().clock.now())
+        for sign_in in sign_ins:
+            click.echo(f"{sign_in.role}: {sign_in.email} {sign_in.password}")
+
+    @app.cli.command("worker")
+    def worker() -> None:
+        """Do the shop's work: fulfilment, mail, refunds, reconciling; until Ctrl-C or SIGTERM."""
+        app.extensions["queue"].create_consumer(workers=4, worker_type="thread", backoff=1.15, max_delay=1.0).run()
+
+    @app.cli.command("reconcile")
+    def reconcile_command() -> None:
+        """Look up at Stripe whatever is open here, and the other way round."""
+        report = reconcile(shop())
+        click.echo(", ".join(f"{name}: {count}" for name, count in sorted(report.outcomes.items())) or "nothing to do")
+        if report.errors:
+            sys.exit(f"{report.errors} could not be looked up; run it again later")
+
+    @app.cli.command("send-reminders")
+    def send_reminders_command() -> None:
+        """Remind travellers whose data or days run out."""
+        click.echo(f"reminders queued: {send_reminders(shop())}")
+
+    @app.cli.command("sync-usage")
+    def sync_usage() -> None:
+        """Read what is left of every living eSIM."""
+        click.echo(f"eSIMs read: {usage.sync(shop())}")
+
+    @app.cli.command("sync-catalogue")
+    def sync_catalogue_command() -> None:
+        """Compare the shelf with what the supplier sells."""
+        try:
+            found = sync_catalogue(shop())
+        except (SupplierError, NothingListed) as error:
+            sys.exit(f"the supplier could not be asked: {error}")
+        click.echo(f"costs changed: {found.costs}, gone: {found.gone}, no longer topped up: {found.no_topup}")
+
+    @app.cli.command("connect-supplier")
+    def connect_supplier() -> None:
+        """Tell the supplier where to send its webhooks; the shop has to be running."""
+        try:
+            shop().supplier.register_webhook(webhook_url(shop().settings, shop().supplier.code))
+        except SupplierError as error:
+            sys.exit(f"the supplier did not accept the address: {error}")
+        click.echo("the supplier's webhooks come to this shop")

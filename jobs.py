@@ -1,0 +1,94 @@
+"""Huey: each task is one call of a service. The database is the truth, a task only a knock on the door.
+
+A knock that is lost is made up for by the sweep, which looks for due rows every minute; losing the whole queue loses
+nothing. Tasks take row ids and never raise for what the outside world does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from flask import Flask
+from huey import Huey, RedisHuey, SqliteHuey, crontab
+
+from config import Settings
+from services import usage
+from services.fulfilment import due_fulfilments, fulfil, seconds_until_next_look
+from services.mail import outbox
+from services.mail.reminders import send_reminders
+from services.payments.refunds import due_refunds, send_refund
+from services.reconcile import reconcile
+from services.shop import Shop
+
+log = logging.getLogger(__name__)
+
+TASKS: dict[str, Callable[[Shop, int], object]] = {
+    "fulfil": fulfil,
+    "send_mail": outbox.send,
+    "send_refund": send_refund,
+    "read_usage": partial(usage.read, force=True),
+}
+# These wait for the moment that their row names.
+LATER = {"fulfil_later": ("fulfil", seconds_until_next_look)}
+
+
+def create_queue(settings: Settings) -> Huey:
+    """Return the queue: Redis where REDIS_URL is set, a SQLite file in INSTANCE otherwise."""
+    if settings.redis_url:
+        return RedisHuey("shop", url=settings.redis_url, results=False)
+    return SqliteHuey("shop", filename=str(settings.instance / "queue.sqlite3"), results=False)
+
+
+def register_tasks(queue: Huey, app: Flask) -> Callable[[str, int], None]:
+    """Tell the queue what each task does, and return the function that knocks for one row."""
+
+    def shop() -> Shop:
+        bundle: Shop = app.extensions["shop"]
+        return bundle
+
+    @queue.task(name="work")
+    def work(task: str, row_id: int) -> None:
+        with app.app_context():
+            TASKS[task](shop(), row_id)
+
+    @queue.periodic_task(crontab(minute="*"), name="sweep")
+    def sweep() -> None:
+        with app.app_context():
+            sweep_once(shop())
+
+    @queue.periodic_task(crontab(minute="*/5"), name="reconcile")
+    def reconcile_with_stripe() -> None:
+        with app.app_context():
+            reconcile(shop())
+
+    @queue.periodic_task(crontab(minute="*/10"), name="sync_usage")
+    def sync_usage() -> None:
+        with app.app_context():
+            usage.sync(shop())
+            send_reminders(shop())
+
+    def knock(task: str, row_id: int) -> None:
+        if task in LATER:
+            name, seconds = LATER[task]
+            work.schedule((name, row_id), delay=seconds(shop(), row_id))
+        else:
+            work(task, row_id)
+
+    return knock
+
+
+def sweep_once(shop: Shop) -> None:
+    """Do everything that is due and whose knock was lost; one row that fails does not stop the others."""
+    _each(shop, fulfil, due_fulfilments(shop))
+    _each(shop, send_refund, due_refunds(shop))
+    _each(shop, outbox.send, outbox.due(shop))
+
+
+def _each(shop: Shop, work: Callable[[Shop, int], object], row_ids: Iterable[int]) -> None:
+    for row_id in row_ids:
+        try:
+            work(shop, row_id)
+        except Exception:
+            log.exception("%s %s failed; the next sweep tries again", work.__name__, row_id)

@@ -1,0 +1,1 @@
+"""What the shop does; knows nothing of a web request."""

@@ -1,0 +1,75 @@
+"""Money, data, minutes and moments as a reader of a language expects them; the only place that formats them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel.core import get_global
+from babel.dates import format_date as babel_format_date
+from babel.dates import format_time, get_datetime_format
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
+
+CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "AED")
+MONACO = ZoneInfo("Europe/Monaco")
+GIGABYTE = 1024**3
+MEGABYTE = 1024**2
+_FRACTIONS = get_global("currency_fractions")
+
+
+def exponent(currency: str) -> int:
+    """Return how many decimals `currency` has (ISO 4217 by way of CLDR): 2 for EUR, 0 for JPY."""
+    return int(_FRACTIONS.get(currency, _FRACTIONS["DEFAULT"])[0])
+
+
+@lru_cache(maxsize=4096)
+def format_money(amount_minor: int, currency: str, locale: str) -> str:
+    """Return `amount_minor` (minor units) with its currency as `locale` writes it."""
+    amount = Decimal(amount_minor).scaleb(-exponent(currency))
+    return format_currency(amount, currency, locale=locale)
+
+
+@lru_cache(maxsize=1024)
+def currency_name(currency: str, locale: str) -> str:
+    """Return the name of `currency` in `locale`."""
+    return get_currency_name(currency, locale=locale)
+
+
+# What phones and operators print; CLDR has no short form of these units in several of our languages.
+_DATA_UNITS = {"fr": ("Go", "Mo"), "ru": ("ГБ", "МБ")}
+
+
+@lru_cache(maxsize=4096)
+def format_data(size: int, locale: str) -> str:
+    """Return `size` (bytes) as MB or GB to the base of 1024 that suppliers sell by, with at most two decimals."""
+    gigabytes, megabytes = _DATA_UNITS.get(locale, ("GB", "MB"))
+    if size >= GIGABYTE:
+        return format_decimal(Decimal(size) / GIGABYTE, format="#,##0.##", locale=locale) + "\u00a0" + gigabytes
+    return format_decimal(Decimal(size) / MEGABYTE, format="#,##0", locale=locale) + "\u00a0" + megabytes
+
+
+@lru_cache(maxsize=1024)
+def format_number(value: int, locale: str) -> str:
+    """Return a whole number with the separators of `locale`."""
+    return format_decimal(value, locale=locale)
+
+
+def format_share(value: float, locale: str) -> str:
+    """Return a share of one (0.25) as a whole percentage in `locale`."""
+    return format_percent(value, format="#,##0%", locale=locale)
+
+
+def format_moment(moment: datetime, locale: str) -> str:
+    """Return a moment in Monaco's time, to the minute; the page names the zone once."""
+    local = moment.astimezone(MONACO)
+    pattern = str(get_datetime_format("medium", locale=locale))
+    time = format_time(local, format="short", tzinfo=MONACO, locale=locale)
+    return pattern.replace("{1}", babel_format_date(local, format="medium", locale=locale)).replace("{0}", time)
+
+
+def format_day(moment: datetime | date, locale: str) -> str:
+    """Return the day of a moment, in Monaco's time."""
+    day = moment.astimezone(MONACO).date() if isinstance(moment, datetime) else moment
+    return babel_format_date(day, format="long", locale=locale)

@@ -1,0 +1,142 @@
+"""Orders: what a traveller asked for, before any money is involved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from models import Account, Attempt, Consent, Order, OrderKind, OrderStatus
+from services.catalogue import PlanView, quote
+from services.database import insert_once
+from services.identifiers import public_id
+from services.order_states import LIVE_ATTEMPTS
+
+# The version of the texts that a buyer agrees to; moves with every change of their meaning.
+TERMS_VERSION = "2026-11"
+CONSENTS = ("terms", "immediate_delivery", "phone_supports_esim")
+
+
+class OrderNotFound(Exception):
+    """There is no such order, or not for this visitor."""
+
+
+class OrderNotPending(Exception):
+    """The order is paid or cancelled, so it can no longer change."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(order.public_id)
+        self.order = order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a traveller asks for in one checkout; `checkout_key` makes the same form sent twice one order."""
+
+    checkout_key: str
+    kind: OrderKind
+    plan: PlanView
+    days: int
+    email: str
+    language: str
+    consents: tuple[str, ...]
+    esim_id: int | None = None
+    shown_before: Mapping[str, Any] | None = None
+    shown_after: Mapping[str, Any] | None = None
+
+
+def place_order(session: Session, wish: Wish, account: Account, now: datetime) -> Order:
+    """Return the one order for this checkout, brought up to date with the wish; it costs what the plan costs now.
+
+    Raises OrderNotPending when the order of this checkout is already paid or cancelled.
+    """
+    first = {"public_id": public_id(), "checkout_key": wish.checkout_key, "status": OrderStatus.PENDING}
+    # Two clicks may arrive together: the unique key decides which of them makes the order.
+    insert_once(session, Order, "checkout_key", {**first, "created_at": now, **_columns(wish, account)})
+    order = session.scalars(
+        select(Order)
+        .where(Order.checkout_key == wish.checkout_key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    if order.status is not OrderStatus.PENDING:
+        raise OrderNotPending(order)
+    for name, value in _columns(wish, account).items():
+        setattr(order, name, value)
+    order.consents = [
+        Consent(kind=kind, language=wish.language, text_version=TERMS_VERSION, given_at=now) for kind in wish.consents
+    ]
+    session.flush()
+    return order
+
+
+def _columns(wish: Wish, account: Account) -> dict[str, Any]:
+    plan = wish.plan
+    return {
+        "kind": wish.kind,
+        "account_id": account.id,
+        "esim_id": wish.esim_id,
+        "plan_id": plan.id,
+        "days": wish.days,
+        "email": wish.email,
+        "language": wish.language,
+        "currency": plan.currency,
+        "amount_minor": quote(plan, wish.days),
+        "plan_name": plan.name,
+        "plan_facts": plan_facts(plan, wish.days),
+        "shown_before": dict(wish.shown_before) if wish.shown_before else None,
+        "shown_after": dict(wish.shown_after) if wish.shown_after else None,
+    }
+
+
+def plan_facts(plan: PlanView, days: int) -> dict[str, Any]:
+    """Return what a receipt says of the plan, as JSON values: bytes, days, ISO country codes."""
+    return {
+        "data_bytes": plan.data_bytes,
+        "per_day": plan.per_day,
+        "days": days,
+        "countries": list(plan.countries),
+        "network": plan.network,
+        "clock_start": plan.clock_start.value,
+        "install_within_days": plan.install_within_days,
+        "topup": plan.topup,
+        "voice_minutes": plan.voice_minutes,
+        "sms_count": plan.sms_count,
+    }
+
+
+def lock_order(session: Session, order_id: int) -> Order:
+    """Return the order, fresh from the database and locked until the transaction ends."""
+    return session.scalars(
+        select(Order).where(Order.id == order_id).with_for_update().execution_options(populate_existing=True)
+    ).one()
+
+
+def find_order(session: Session, public_id: str) -> Order:
+    """Return an order with its fulfilment, eSIM and plan; raises OrderNotFound."""
+    order = session.scalars(
+        select(Order)
+        .where(Order.public_id == public_id)
+        .options(joinedload(Order.fulfilment), joinedload(Order.esim), joinedload(Order.plan))
+    ).one_or_none()
+    if order is None:
+        raise OrderNotFound(public_id)
+    return order
+
+
+def find_by_checkout_key(session: Session, checkout_key: str) -> Order | None:
+    """Return the order of a checkout, if one was placed."""
+    return session.scalars(select(Order).where(Order.checkout_key == checkout_key)).one_or_none()
+
+
+def live_attempt(session: Session, order_id: int) -> Attempt | None:
+    """Return the attempt by which this order may still be paid, if there is one."""
+    return session.scalars(
+        select(Attempt)
+        .where(Attempt.order_id == order_id, Attempt.status.in_(LIVE_ATTEMPTS))
+        .execution_options(populate_existing=True)
+    ).one_or_none()

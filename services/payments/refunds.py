@@ -1,0 +1,153 @@
+"""Refunds: a row with its key before Stripe hears of it, then sent by the worker until the outcome is known."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+
+from models import Order, OrderStatus, Payment, PaymentKind, Refund, RefundStatus, db
+from services.identifiers import random_key
+from services.mail import messages
+from services.orders import lock_order
+from services.payments import AnswerReplayed, GatewayRefused, GatewayUnavailable, RefundState
+from services.shop import Shop
+
+log = logging.getLogger(__name__)
+
+MOVING = (RefundStatus.REQUESTED, RefundStatus.PENDING)
+COUNTED = (RefundStatus.REQUESTED, RefundStatus.PENDING, RefundStatus.SUCCEEDED)
+STATUSES = {
+    "pending": RefundStatus.PENDING,
+    "requires_action": RefundStatus.PENDING,
+    "succeeded": RefundStatus.SUCCEEDED,
+    "failed": RefundStatus.FAILED,
+    "canceled": RefundStatus.CANCELED,
+}
+WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(hours=6)
+PENDING_CHECK = timedelta(hours=1)
+
+
+class RefundTooLarge(Exception):
+    """More would go back than came in."""
+
+
+def request_refund(shop: Shop, payment: Payment, amount_minor: int, *, source: str, cause: str) -> Refund:
+    """Return the refund of this payment for this cause, made now unless it exists; the caller holds the order's lock.
+
+    `amount_minor` in minor units of the payment's currency. Raises RefundTooLarge.
+    """
+    session = db.session()
+    existing = session.scalars(
+        select(Refund).where(Refund.payment_id == payment.id, Refund.cause == cause)
+    ).one_or_none()
+    if existing is not None:
+        return existing
+    counted = Refund.status.in_(COUNTED)
+    gone = session.scalar(
+        select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(Refund.payment_id == payment.id, counted)
+    )
+    if amount_minor + (gone or 0) > payment.amount_minor:
+        raise RefundTooLarge(f"{amount_minor} of {payment.amount_minor}, {gone} already gone")
+    now = shop.clock.now()
+    refund = Refund(
+        payment_id=payment.id,
+        status=RefundStatus.REQUESTED,
+        source=source,
+        cause=cause,
+        idempotency_key=random_key(),
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        created_at=now,
+        next_try_at=now,
+    )
+    session.add(refund)
+    session.flush()
+    shop.knock("send_refund", refund.id)
+    return refund
+
+
+def send_refund(shop: Shop, refund_id: int) -> None:
+    """Bring one refund forward: send it under its key, or look at how it stands; opens its own transactions."""
+    refund = _claim(shop, refund_id)
+    if refund is None:
+        return
+    try:
+        state = _ask(shop, refund)
+    except (GatewayUnavailable, AnswerReplayed) as error:
+        # The claim has already set when to try again. A stored failure is forgotten by Stripe after a day.
+        log.warning("refund %s: %s", refund.id, error)
+        return
+    except GatewayRefused as error:
+        log.error("refund %s refused: %s", refund.id, error.code)
+        state = None
+    with shop.transaction():
+        apply_refund(shop, refund_id, state)
+
+
+def _claim(shop: Shop, refund_id: int) -> Refund | None:
+    """Return the refund when it is due, and push its next try ahead so that nobody else sends it meanwhile."""
+    now = shop.clock.now()
+    with shop.transaction() as session:
+        refund = session.get(Refund, refund_id, populate_existing=True)
+        if refund is None:
+            return None
+        wait = min(WAIT * 2 ** min(refund.tries, 10), LONGEST_WAIT)
+        claimed = session.execute(
+            update(Refund)
+            .where(Refund.id == refund_id, Refund.status.in_(MOVING), Refund.next_try_at <= now)
+            .values(tries=Refund.tries + 1, next_try_at=now + wait)
+        )
+        if not claimed.rowcount:  # type: ignore[attr-defined]
+            return None
+        _ = refund.payment.reference
+        return refund
+
+
+def _ask(shop: Shop, refund: Refund) -> RefundState:
+    if refund.reference is not None:
+        return shop.gateway.get_refund(refund.reference)
+    return shop.gateway.refund(refund.payment.reference, refund.amount_minor, refund.idempotency_key)
+
+
+def apply_refund(shop: Shop, refund_id: int, state: RefundState | None) -> None:
+    """Record how a refund stands at Stripe (None: refused), inside the caller's transaction."""
+    session = db.session()
+    refund = session.get_one(Refund, refund_id)
+    payment = session.get_one(Payment, refund.payment_id)
+    order = lock_order(session, payment.order_id)
+    session.refresh(refund)
+    if refund.status not in MOVING:
+        return
+    target = STATUSES.get(state.status, RefundStatus.PENDING) if state else RefundStatus.FAILED
+    refund.reference = state.reference if state else None
+    refund.status = target
+    refund.next_try_at = shop.clock.now() + PENDING_CHECK if target is RefundStatus.PENDING else None
+    if target is RefundStatus.SUCCEEDED:
+        session.flush()
+        _book(order, payment)
+        messages.order_refunded(shop, order, refund, refund.cause)
+
+
+def _book(order: Order, payment: Payment) -> None:
+    """Move the order when its settling payment went back; a surplus that returns leaves the order paid."""
+    if payment.kind is not PaymentKind.SETTLING:
+        return
+    session = db.session()
+    gone = session.scalar(
+        select(func.sum(Refund.amount_minor)).where(
+            Refund.payment_id == payment.id, Refund.status == RefundStatus.SUCCEEDED
+        )
+    )
+    order.status = OrderStatus.REFUNDED if (gone or 0) >= payment.amount_minor else OrderStatus.PART_REFUNDED
+
+
+def due_refunds(shop: Shop) -> list[int]:
+    """Return the refunds whose knock was lost or whose next look is due."""
+    return list(
+        db.session.scalars(
+            select(Refund.id).where(Refund.status.in_(MOVING), Refund.next_try_at <= shop.clock.now()).limit(200)
+        )
+    )

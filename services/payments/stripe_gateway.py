@@ -1,0 +1,199 @@
+"""Stripe, behind the shop's own words; the only module that imports `stripe` (ADR 0005)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import stripe
+from stripe.checkout import Session
+
+from config import StripeSettings
+from services.payments import (
+    AnswerReplayed,
+    BadSignature,
+    GatewayRefused,
+    GatewayUnavailable,
+    PaymentEvent,
+    RefundState,
+    SessionNotFound,
+    SessionRequest,
+    SessionState,
+)
+
+log = logging.getLogger(__name__)
+
+# Connect and read seconds. With one retry the worst case stays below the minute a buyer or a proxy waits.
+TIMEOUT = (3.05, 20)
+RETRIES = 1
+ORIGIN = "travel-card"
+INTENT = ["payment_intent"]
+
+
+class StripeGateway:
+    """Stripe Checkout by redirect: the buyer pays on Stripe's page, card data never touches this shop."""
+
+    def __init__(self, settings: StripeSettings) -> None:
+        self._settings = settings
+        self._client = stripe.StripeClient(
+            settings.secret_key,
+            max_network_retries=RETRIES,
+            base_addresses={"api": settings.api_base} if settings.api_base else {},
+            http_client=stripe.RequestsClient(timeout=TIMEOUT),
+        )
+
+    def open_session(self, request: SessionRequest, idempotency_key: str) -> SessionState:
+        """Return the session for this key, the same one however often it is asked."""
+        metadata = {"origin": ORIGIN, "attempt": request.attempt_reference, "order": request.order_public_id}
+        with _translated():
+            session = self._client.v1.checkout.sessions.create(
+                {
+                    "mode": "payment",
+                    "client_reference_id": request.order_public_id,
+                    "customer_email": request.email,
+                    "locale": request.locale,
+                    "line_items": [
+                        {
+                            "quantity": 1,
+                            "price_data": {
+                                "currency": request.currency.lower(),
+                                "unit_amount": request.amount_minor,
+                                "product_data": {
+                                    "name": request.product_name,
+                                    "description": request.product_description,
+                                },
+                            },
+                        }
+                    ],
+                    "metadata": metadata,
+                    # Metadata of a session does not reach its payment; staff look there too.
+                    "payment_intent_data": {"metadata": metadata},
+                    "success_url": request.success_url,
+                    "cancel_url": request.cancel_url,
+                    "expires_at": int(request.expires_at.timestamp()),
+                    "expand": INTENT,
+                },
+                {"idempotency_key": idempotency_key},
+            )
+        return _state(session)
+
+    def get_session(self, session_id: str) -> SessionState:
+        """Return the session as it is now; raises SessionNotFound."""
+        with _translated():
+            return _state(self._client.v1.checkout.sessions.retrieve(session_id, {"expand": INTENT}))
+
+    def expire_session(self, session_id: str) -> SessionState:
+        """Close an open session and return how it stands now, which may be `complete`; raises SessionNotFound."""
+        try:
+            with _translated():
+                return _state(self._client.v1.checkout.sessions.expire(session_id, {"expand": INTENT}))
+        except GatewayRefused:
+            # Only an open session can be expired; this one was paid or has expired in the meantime.
+            return self.get_session(session_id)
+
+    def list_sessions(self, since: datetime) -> Iterator[SessionState]:
+        """Yield all sessions created since then, newest first."""
+        with _translated():
+            page = self._client.v1.checkout.sessions.list(
+                {
+                    "created": {"gte": int(since.timestamp())},
+                    "limit": 100,
+                    "expand": ["data.payment_intent"],
+                }
+            )
+            for session in page.auto_paging_iter():
+                yield _state(session)
+
+    def refund(self, payment_reference: str, amount_minor: int, idempotency_key: str) -> RefundState:
+        """Send money back once per key."""
+        with _translated():
+            refund = self._client.v1.refunds.create(
+                {"payment_intent": payment_reference, "amount": amount_minor, "metadata": {"origin": ORIGIN}},
+                {"idempotency_key": idempotency_key},
+            )
+        return _refund_state(refund)
+
+    def get_refund(self, reference: str) -> RefundState:
+        """Return a refund as it is now."""
+        with _translated():
+            return _refund_state(self._client.v1.refunds.retrieve(reference))
+
+    def parse_event(self, payload: bytes, signature: str) -> PaymentEvent:
+        """Return the event in a signed webhook; raises BadSignature for anything else.
+
+        `construct_event` answers a signed JSON list with AttributeError and a body that is no UTF-8 with ValueError.
+        """
+        try:
+            event = stripe.Webhook.construct_event(payload, signature, self._settings.webhook_secret)
+            event_id, kind, created = str(event.id), str(event.type), int(event.created)
+            described = event.data.object
+            object_id = str(described["id"]) if "id" in described else ""
+        except (ValueError, AttributeError, KeyError, TypeError, stripe.SignatureVerificationError) as error:
+            raise BadSignature(type(error).__name__) from error
+        created_at = datetime.fromtimestamp(created, UTC)
+        return PaymentEvent(
+            event_id=event_id,
+            type=kind,
+            livemode=bool(event.livemode),
+            object_id=object_id,
+            session_id=object_id if kind.startswith("checkout.session.") else None,
+            created_at=created_at,
+        )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn Stripe's errors into ours; logs Stripe's request id, never a body."""
+    try:
+        yield
+    except stripe.InvalidRequestError as error:
+        log.warning("Stripe refused: %s %s (%s)", error.code, error.param, error.request_id)
+        if error.code == "resource_missing":
+            raise SessionNotFound(str(error.code)) from error
+        raise GatewayRefused(error.user_message or "refused", str(error.code or "")) from error
+    except stripe.IdempotencyError as error:
+        log.error("Stripe saw other parameters under a known key (%s)", error.request_id)
+        raise AnswerReplayed("idempotency") from error
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        log.error("Stripe does not accept our key (%s)", error.request_id)
+        raise GatewayUnavailable("credentials") from error
+    except stripe.APIConnectionError as error:
+        raise GatewayUnavailable("no answer") from error
+    except stripe.StripeError as error:
+        log.warning("Stripe failed: HTTP %s (%s)", error.http_status, error.request_id)
+        if (error.headers or {}).get("Idempotent-Replayed") == "true":
+            raise AnswerReplayed(str(error.http_status)) from error
+        raise GatewayUnavailable(str(error.http_status)) from error
+
+
+def _state(session: Session) -> SessionState:
+    intent = session.payment_intent
+    intent_id: str | None = intent if isinstance(intent, str) or intent is None else intent.id
+    metadata: dict[str, Any] = session.metadata.to_dict() if session.metadata else {}
+    return SessionState(
+        session_id=session.id,
+        url=session.url,
+        status=session.status or "open",
+        payment_status=session.payment_status,
+        currency=(session.currency or "").upper(),
+        amount_minor=session.amount_total or 0,
+        payment_reference=intent_id,
+        intent_status=None if isinstance(intent, str) or intent is None else intent.status,
+        livemode=session.livemode,
+        attempt_reference=metadata.get("attempt") if metadata.get("origin") == ORIGIN else None,
+        created_at=datetime.fromtimestamp(session.created, UTC),
+    )
+
+
+def _refund_state(refund: stripe.Refund) -> RefundState:
+    intent = refund.payment_intent
+    return RefundState(
+        reference=refund.id,
+        status=refund.status or "pending",
+        amount_minor=refund.amount,
+        currency=refund.currency.upper(),
+        payment_reference=intent if isinstance(intent, str) else intent.id if intent else "",
+    )
