@@ -19,7 +19,7 @@ from blueprints._language import LanguageConverter, select_locale
 from blueprints._templates import prepare_templates
 from blueprints._web import prepare_web
 from commands import register_commands
-from config import Settings
+from config import Settings, SettingsError
 from models import db
 from services.clock import Clock, SystemClock
 from services.database import engine_options, prepare_engine
@@ -30,8 +30,8 @@ from services.suppliers.esim_access import EsimAccess
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> Flask:
-    """Return the shop as a WSGI application; raises SettingsError when a setting is missing or contradictory."""
-    settings = settings or Settings.from_env(os.environ)
+    """Return the shop as a WSGI application; its settings are those of the environment unless others are given."""
+    settings = settings or _settings_from_environment()
     settings.instance.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("httpx", "httpcore", "stripe", "huey"):
@@ -60,6 +60,14 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     register_blueprints(app)
     register_commands(app)
     return app
+
+
+def _settings_from_environment() -> Settings:
+    """Return the settings, or end the program with one line that names the setting that is missing or wrong."""
+    try:
+        return Settings.from_env(os.environ)
+    except SettingsError as error:
+        raise SystemExit(f"cannot start: {error}") from None
 
 
 def _flask_config(settings: Settings) -> dict[str, Any]:

@@ -8,14 +8,17 @@ import click
 from flask import Flask
 from sqlalchemy import func, select
 
-from models import Plan, db
+from blueprints._metrics import clear_metrics
+from models import Plan, StaffRole, db
 from services import usage
+from services.accounts import EmailInvalid
 from services.catalogue_sync import NothingListed, sync_catalogue
 from services.demo_accounts import seed_accounts
 from services.demo_catalogue import seed_catalogue
 from services.mail.reminders import send_reminders
 from services.reconcile import reconcile
 from services.shop import Shop
+from services.staff import invite
 from services.supplier_webhooks import webhook_url
 from services.suppliers import SupplierError
 
@@ -79,3 +82,22 @@ def register_commands(app: Flask) -> None:
         except SupplierError as error:
             sys.exit(f"the supplier did not accept the address: {error}")
         click.echo("the supplier's webhooks come to this shop")
+
+    @app.cli.command("create-staff")
+    @click.argument("email")
+    @click.option("--name", help="The name that colleagues know; of a new member, the address before the @ by default.")
+    @click.option("--role", type=click.Choice(list(StaffRole)), help="Of a new member, support by default.")
+    def create_staff(email: str, name: str | None, role: str | None) -> None:
+        """Print a set-up link for a member of staff; a second run prints a fresh one and ends the first."""
+        try:
+            with shop().transaction() as session:
+                invitation = invite(session, email, name, StaffRole(role) if role else None, shop().clock.now())
+        except EmailInvalid as error:
+            sys.exit(f"{email}: {error}")
+        click.echo("open this link within two days to choose a password:")
+        click.echo(f"{shop().settings.shop_url}/staff/set-up/{invitation.secret}")
+
+    @app.cli.command("prepare-web")
+    def prepare_web() -> None:
+        """Check the settings once, before the web server starts its processes, and forget its last run's figures."""
+        clear_metrics(app)

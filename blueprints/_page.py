@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from flask import Flask, request, url_for
+from flask_login import current_user
 
 from blueprints._language import current_language
 from blueprints._page_cache import is_public_page
@@ -22,6 +23,7 @@ def prepare_page(app: Flask, settings: Settings) -> None:
         country_list=_country_list,
         country_name=_country_name,
         current_language=current_language,
+        current_user=current_user,
         is_public_page=is_public_page,
         language_links=language_links,
         stylesheet=inline_stylesheet(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from babel.core import Locale
@@ -25,6 +25,7 @@ def prepare_templates(app: Flask, settings: Settings) -> None:
     # Flask-Babel's own callables look the catalogue up at every call, which costs more than all else on a page.
     environment.install_gettext_callables(_gettext, _ngettext, newstyle=True)  # type: ignore[attr-defined]
     environment.filters.update(money=_money, data=_data, moment=_moment, day=_day, number=_number, share=_share)
+    environment.filters.update(duration=_duration, age=_age)
     environment.globals.update(languages=LANGUAGES, sandbox_url=settings.sandbox_url, shop_url=settings.shop_url)
     for language in LANGUAGES.values():
         _load(Path(app.root_path) / "translations", Locale.parse(language.locale))
@@ -82,3 +83,11 @@ def _number(value: int) -> str:
 
 def _share(value: float) -> str:
     return money.format_share(value, _locale())
+
+
+def _duration(duration: timedelta) -> str:
+    return money.format_duration(duration, _locale())
+
+
+def _age(age: timedelta) -> str:
+    return money.format_age(age, _locale())

@@ -16,14 +16,25 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from blueprints._language import prepare_language
 from blueprints._page import prepare_page
-from blueprints._page_cache import PageCache
+from blueprints._page_cache import PageCache, is_public_page
 from blueprints._security import prepare_security
 from blueprints._static import prepare_static
 from config import Settings
 from services.shop import Shop
 
+
+class ShopLoginManager(LoginManager):
+    """Leaves the session alone on public pages, so that they can be kept for everybody."""
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        if is_public_page():
+            return response
+        answer: Response = super()._update_remember_cookie(response)
+        return answer
+
+
 csrf = CSRFProtect()
-login_manager = LoginManager()
+login_manager = ShopLoginManager()
 limiter = Limiter(get_remote_address)
 
 
@@ -71,7 +82,8 @@ def prepare_web(app: Flask, settings: Settings) -> None:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     prepare_language(app)
-    login_manager.init_app(app)
+    # Its context processor would read the session for every page; templates get a lazy `current_user` instead.
+    login_manager.init_app(app, add_context_processor=False)
     csrf.init_app(app)
     limiter.init_app(app)
     prepare_security(app, settings)

@@ -122,16 +122,19 @@ def _environment(demo: Demo, environ: Mapping[str, str]) -> dict[str, str]:
 def _secret_key(file: Path) -> str:
     """Return the key kept in `file`; a fresh one is made once, readable by its owner only."""
     if not file.exists():
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as stream:
-            stream.write(secrets.token_urlsafe(32))
+        _write_private(file, secrets.token_urlsafe(32))
     return file.read_text()
+
+
+def _write_private(file: Path, content: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        stream.write(content)
 
 
 def _run(demo: Demo, group: ProcessGroup) -> int:
     flask = [sys.executable, "-m", "flask", "--app", "app"]
     _step("preparing the database", group, [*flask, "db", "upgrade"])
-    sign_ins = _step("", group, [*flask, "seed-demo"])
+    sign_ins = _seed(demo, group, [*flask, "seed-demo"])
     group.start("sandbox", _sandbox(demo))
     for line in (ROOT / "Procfile").read_text().splitlines():
         name, _, command = line.partition(":")
@@ -142,6 +145,15 @@ def _run(demo: Demo, group: ProcessGroup) -> int:
         group.wait()
     print(f"{group.ended}; everything else was stopped", file=sys.stderr)
     return 1
+
+
+def _seed(demo: Demo, group: ProcessGroup, command: list[str]) -> str:
+    """Fill an empty database; return its demo sign-ins, which are random and kept beside it for the next start."""
+    file = demo.instance / "demo_sign_ins"
+    printed = _step("", group, command)
+    if "@" in printed:
+        _write_private(file, printed)
+    return file.read_text() if file.exists() else ""
 
 
 def _sandbox(demo: Demo) -> list[str]:

@@ -31,7 +31,7 @@ class InstallInfo:
     """How one eSIM is installed; has no repr because nearly all of it is a secret of its owner.
 
     `clock_start` is a value of models.ClockStart; `install_by` is UTC or None where the supplier names no date;
-    `demo` marks an eSIM of the sandbox, which no phone can install.
+    `renewable` tells whether the plan can be topped up; `demo` marks an eSIM of the sandbox, which no phone installs.
     """
 
     lpa: str
@@ -43,6 +43,7 @@ class InstallInfo:
     install_by: datetime | None
     clock_start: str
     days: int
+    renewable: bool
     demo: bool
 
     @property
@@ -76,7 +77,7 @@ class InstallInfo:
 
 
 def install_info(esim: Esim, plan_facts: Mapping[str, Any]) -> InstallInfo:
-    """Return how `esim` is installed; `plan_facts` are those of the order that bought it (`clock_start`, `days`).
+    """Return how `esim` is installed; `plan_facts` are those of the order that bought it.
 
     Raises InvalidActivationCode when the stored parts make no code.
     """
@@ -93,6 +94,7 @@ def install_info(esim: Esim, plan_facts: Mapping[str, Any]) -> InstallInfo:
         install_by=esim.install_by,
         clock_start=str(plan_facts["clock_start"]),
         days=int(plan_facts["days"]),
+        renewable=bool(plan_facts["topup"]),
         demo=is_demo(esim),
     )
 

@@ -37,6 +37,11 @@ def shop_home_url(shop: Shop, language: str) -> str:
     return f"{shop.settings.shop_url}/{language}/"
 
 
+def plans_url(shop: Shop, language: str) -> str:
+    """Return the address of the list of plans."""
+    return _page(shop, language, "plans")
+
+
 def account_url(shop: Shop, language: str) -> str:
     """Return the address of the signed-in traveller's overview."""
     return _page(shop, language, "account")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
 from babel.dates import format_date as babel_format_date
+from babel.dates import format_timedelta
 from babel.dates import format_time, get_datetime_format
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 
@@ -73,3 +74,13 @@ def format_day(moment: datetime | date, locale: str) -> str:
     """Return the day of a moment, in Monaco's time."""
     day = moment.astimezone(MONACO).date() if isinstance(moment, datetime) else moment
     return babel_format_date(day, format="long", locale=locale)
+
+
+def format_duration(duration: timedelta, locale: str) -> str:
+    """Return about how long something takes, in its largest unit from minutes up."""
+    return format_timedelta(duration, granularity="minute", locale=locale)
+
+
+def format_age(age: timedelta, locale: str) -> str:
+    """Return how long ago something was, in its largest unit from minutes up ("3 hours ago")."""
+    return format_timedelta(-age, granularity="minute", add_direction=True, locale=locale)

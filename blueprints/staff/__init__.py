@@ -1,5 +1,5 @@
-"""Placeholder."""
+"""The pages of those who run the shop: sign in, and the list of orders. English only."""
 
-from flask import Blueprint
+from blueprints.staff.views import blueprint
 
-blueprint = Blueprint("staff", __name__)
+__all__ = ["blueprint"]

@@ -29,6 +29,7 @@ def receipt_facts(order: Order, esim: Esim | None) -> Facts:
         (_("Data"), _plan_data(order.plan_facts)),
         (_("Days"), ngettext("%(num)s day", "%(num)s days", order.days)),
         (_("Works in"), _countries(order.plan_facts)),
+        (_("Calls and SMS"), _talk(order.plan_facts)),
     ]
     if order.kind is OrderKind.RENEWAL and esim is not None:
         facts.append((_("For"), esim_name(esim)))
@@ -107,6 +108,17 @@ def _plan_data(plan_facts: Mapping[str, Any]) -> str:
         return _("Unlimited")
     data = money.format_data(plan_facts["data_bytes"], _locale())
     return _("%(data)s a day", data=data) if plan_facts["per_day"] else data
+
+
+def _talk(plan_facts: Mapping[str, Any]) -> str:
+    minutes, messages = plan_facts["voice_minutes"], plan_facts["sms_count"]
+    if minutes and messages:
+        return _("%(minutes)s minutes of calls and %(messages)s SMS", minutes=minutes, messages=messages)
+    if minutes:
+        return _("%(minutes)s minutes of calls, no SMS", minutes=minutes)
+    if messages:
+        return _("%(messages)s SMS, no calls", messages=messages)
+    return _("Data only: no phone number, no calls, no SMS")
 
 
 def _countries(plan_facts: Mapping[str, Any]) -> str:

@@ -122,11 +122,19 @@ def email_change(shop: Shop, account: Account, token_id: int, new_email: str, ur
 
 
 def renewal_reminder(
-    shop: Shop, esim: Esim, reason: ReminderReason, *, package_id: int, recipient: str, language: str, url: str
+    shop: Shop,
+    esim: Esim,
+    reason: ReminderReason,
+    *,
+    package_id: int,
+    recipient: str,
+    language: str,
+    url: str,
+    renewable: bool,
 ) -> Draft:
     """Return the reminder about an eSIM, to be queued with others; kind `reminder-<reason>-<package id>`.
 
-    `url` is where its owner renews or installs, `language` an address code.
+    `url` is where its owner installs it, renews it or finds a new one; `language` is an address code.
     """
     with _speaking(language):
         subject, text, html = _write(
@@ -137,6 +145,7 @@ def renewal_reminder(
             esim_name=facts.esim_name(esim),
             facts=facts.usage_facts(esim) if reason is not ReminderReason.INSTALL_SOON else [],
             reason=reason.value,
+            renewable=renewable,
             url=url,
         )
     return Draft(

@@ -7,15 +7,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_
 
-from models import Account, Esim, EsimStatus, Mail, Order, Package, db
+from models import Account, Esim, EsimStatus, Mail, Order, Package, Plan, db
 from services import links
 from services.mail import outbox
 from services.mail.messages import ReminderReason, esim_key, reminder_kind, renewal_reminder
 from services.mail.outbox import Draft
 from services.shop import Shop
+from services.usage_rules import LOW_SHARE, SHORT_TIME, is_low, is_short, renewability
 
-LOW_SHARE = 0.2
-ENDS_WITHIN = timedelta(days=2)
 INSTALL_WITHIN = timedelta(days=14)
 BATCH = 200
 
@@ -44,34 +43,31 @@ def due_reason(esim: Esim, now: datetime) -> ReminderReason | None:
     if esim.expires_at is not None and esim.expires_at <= now:
         return None
     if esim.status is EsimStatus.NEW:
-        return ReminderReason.INSTALL_SOON if _within(esim.install_by, INSTALL_WITHIN, now) else None
+        waits = esim.install_by is not None and now < esim.install_by <= now + INSTALL_WITHIN
+        return ReminderReason.INSTALL_SOON if waits else None
     if esim.status is EsimStatus.DEPLETED:
         return ReminderReason.USED_UP
     if esim.status not in IN_USE:
         return None
     # The end comes first: its mail says how much data is left too, the other one would come on top.
-    if _within(esim.expires_at, ENDS_WITHIN, now):
+    if is_short(esim.expires_at, now):
         return ReminderReason.ENDS_SOON
-    if esim.total_bytes and esim.used_bytes is not None:
-        left = max(esim.total_bytes - esim.used_bytes, 0)
-        if left <= esim.total_bytes * LOW_SHARE:
-            return ReminderReason.LOW_DATA
-    return None
-
-
-def _within(moment: datetime | None, span: timedelta, now: datetime) -> bool:
-    return moment is not None and now < moment <= now + span
+    return ReminderReason.LOW_DATA if is_low(esim.total_bytes, esim.used_bytes) else None
 
 
 def _candidates(now: datetime, after_id: int) -> list[Row[Any]]:
     """Return eSIMs with their newest package, in batches; wider than `due_reason`, never narrower."""
-    newest = select(func.max(Package.id).label("id")).group_by(Package.esim_id).subquery()
+    packages = (
+        select(Package.esim_id, func.min(Package.order_id).label("first_order"), func.max(Package.id).label("newest"))
+        .group_by(Package.esim_id)
+        .subquery()
+    )
     return list(
         db.session.execute(
-            select(Esim, Account, Order, Package.id.label("package_id"))
-            .join(Package, Package.esim_id == Esim.id)
-            .join(newest, newest.c.id == Package.id)
-            .join(Order, Order.id == Package.order_id)
+            select(Esim, Account, Order, Plan.supplier_topup_code, packages.c.newest.label("package_id"))
+            .join(packages, packages.c.esim_id == Esim.id)
+            .join(Order, Order.id == packages.c.first_order)
+            .join(Plan, Plan.id == Esim.plan_id)
             .join(Account, Account.id == Esim.account_id)
             .where(Esim.id > after_id, _may_be_due(now))
             .order_by(Esim.id)
@@ -89,7 +85,7 @@ def _may_be_due(now: datetime) -> ColumnElement[bool]:
             and_(
                 Esim.status.in_(IN_USE),
                 or_(
-                    Esim.expires_at <= now + ENDS_WITHIN,
+                    Esim.expires_at <= now + SHORT_TIME,
                     Esim.total_bytes - Esim.used_bytes <= Esim.total_bytes * LOW_SHARE,
                 ),
             ),
@@ -105,20 +101,23 @@ def _drafts(shop: Shop, rows: list[Row[Any]], now: datetime) -> list[Draft]:
             wanted[esim_key(row.Esim.id), reminder_kind(reason, row.package_id)] = (row, reason)
     # Only to spare the writing of mails that exist; that none comes twice is up to the outbox.
     there = db.session.execute(
-        select(Mail.subject_key, Mail.kind).where(tuple_(Mail.subject_key, Mail.kind).in_(wanted))
+        select(Mail.subject_key, Mail.kind).where(tuple_(Mail.subject_key, Mail.kind).in_(list(wanted)))
     )
     for subject_key, kind in there:
         del wanted[subject_key, kind]
-    return [_draft(shop, row, reason) for row, reason in wanted.values()]
+    return [_draft(shop, row, reason, now) for row, reason in wanted.values()]
 
 
-def _draft(shop: Shop, row: Row[Any], reason: ReminderReason) -> Draft:
-    esim, account, order = row.Esim, row.Account, row.Order
+def _draft(shop: Shop, row: Row[Any], reason: ReminderReason, now: datetime) -> Draft:
+    esim, account = row.Esim, row.Account
+    renewable = renewability(esim, row.supplier_topup_code, now).possible
     if reason is ReminderReason.INSTALL_SOON:
-        # The order page opens without signing in and holds the install link.
-        url = links.order_url(shop, order)
-    else:
+        # The page of the order that bought it opens without signing in and holds the install link.
+        url = links.order_url(shop, row.Order)
+    elif renewable:
         url = links.renewal_url(shop, account.language, esim.public_id)
+    else:
+        url = links.plans_url(shop, account.language)
     return renewal_reminder(
         shop,
         esim,
@@ -127,4 +126,5 @@ def _draft(shop: Shop, row: Row[Any], reason: ReminderReason) -> Draft:
         recipient=account.email,
         language=account.language,
         url=url,
+        renewable=renewable,
     )

@@ -1,0 +1,82 @@
+"""One eSIM: its remaining data, how to install it, its nickname."""
+
+from __future__ import annotations
+
+from flask import Response, abort, url_for
+
+from blueprints._access import account_required, required_account, too_many_tries
+from blueprints._language import current_language
+from blueprints._web import current_shop, is_htmx, limiter, now, render_page, see_other
+from blueprints.account import blueprint
+from blueprints.account.forms import NicknameForm
+from models import Esim, EsimStatus, db
+from services import overview, usage
+from services.delivery import InstallInfo, install_info
+from services.usage_panel import build_panel
+
+# In these states the eSIM is still to be put on a phone, so the page says how without being asked.
+TO_INSTALL = (EsimStatus.NEW, EsimStatus.INSTALLED)
+
+
+@blueprint.get("/account/esims/<public_id>")
+@account_required
+def esim(public_id: str) -> Response:
+    """Show what is left of an eSIM, how old that figure is, and what can be done."""
+    found = _load(public_id)
+    return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
+
+
+@blueprint.post("/account/esims/<public_id>/usage-reading")
+@account_required
+@limiter.limit("60 per minute", on_breach=too_many_tries)
+def read_usage(public_id: str) -> Response:
+    """Ask the supplier, as often as it allows, and show what is known then."""
+    found = _load(public_id)
+    usage.read(current_shop(), found.id)
+    if not is_htmx():
+        return see_other(url_for("account.esim", public_id=public_id, _anchor="usage"))
+    found = _load(public_id)
+    return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
+
+
+@blueprint.post("/account/esims/<public_id>/nickname")
+@account_required
+def nickname(public_id: str) -> Response:
+    """Give the eSIM a name of the traveller's own."""
+    found = _load(public_id)
+    form = NicknameForm()
+    if not form.validate():
+        return _page(found, form, 422)
+    with current_shop().transaction():
+        found.nickname = (form.nickname.data or "").strip()
+    return see_other(url_for("account.esim", public_id=public_id, _anchor="nickname"))
+
+
+def _load(public_id: str) -> Esim:
+    """Return the visitor's own eSIM; 404 for everybody else's."""
+    found = overview.find_esim(db.session(), required_account().id, public_id)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
+    session, language = db.session(), current_language().code
+    packages = overview.list_packages(session, found.id, language)
+    panel = build_panel(found, packages, current_shop().supplier.capabilities, now())
+    return render_page(
+        "account/esim.html",
+        "account/_usage.html",
+        status,
+        esim=found,
+        panel=panel,
+        form=form,
+        plan_name=overview.plan_names(session, [found.plan_id], language)[found.plan_id],
+        install=_install(found),
+        show_install=found.status in TO_INSTALL and not panel.ended,
+    )
+
+
+def _install(found: Esim) -> InstallInfo | None:
+    facts = overview.first_plan_facts(db.session(), found.id)
+    return install_info(found, facts) if facts is not None else None

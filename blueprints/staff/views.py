@@ -1,0 +1,105 @@
+"""Sign-in of the staff, and the orders."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+from flask import Blueprint, Response, abort, g, make_response, render_template, request, url_for
+
+from blueprints._web import current_shop, limiter, now, private, see_other
+from blueprints.staff import access
+from blueprints.staff.forms import SetUpForm, SignInForm
+from models import FulfilmentStatus, OrderStatus, db
+from services import passwords
+from services.languages import LANGUAGES
+from services.staff import (
+    OrderFilter,
+    SetupLinkInvalid,
+    SignInRefused,
+    authenticate,
+    find_invited,
+    list_orders,
+    set_up as set_up_password,
+)
+
+blueprint = Blueprint("staff", __name__)
+
+State = TypeVar("State", bound=StrEnum)
+
+
+@blueprint.before_request
+def speak_english() -> None:
+    """Write dates and money as English does, whatever the browser asks for."""
+    g.language = LANGUAGES["en"]
+
+
+@blueprint.route("/sign-in", methods=["GET", "POST"])
+@limiter.limit("10 per minute; 50 per hour", methods=["POST"])
+def sign_in() -> Response:
+    """Sign a member of staff in."""
+    form = SignInForm()
+    if form.validate_on_submit():
+        try:
+            access.sign_in(authenticate(db.session(), form.email.data, form.password.data))
+        except SignInRefused:
+            form.form_errors.append("E-mail and password do not belong together.")
+        else:
+            return private(see_other(url_for("staff.orders")))
+    return _page("staff/sign_in.html", 422 if form.errors else 200, form=form)
+
+
+@blueprint.route("/set-up/<token>", methods=["GET", "POST"])
+@limiter.limit("10 per minute", methods=["POST"])
+def set_up(token: str) -> Response:
+    """Let the owner of a set-up link choose a password."""
+    try:
+        member = find_invited(db.session(), token, now())
+    except SetupLinkInvalid:
+        return _page("staff/set_up_ended.html", 404)
+    form = SetUpForm()
+    if form.validate_on_submit():
+        try:
+            password_hash = passwords.hash_new(form.password.data, member.email)
+        except passwords.WeakPassword:
+            form.password.errors = ["Choose a password that is not your e-mail address."]
+        else:
+            with current_shop().transaction() as session:
+                set_up_password(session, token, password_hash, now())
+            return private(see_other(url_for("staff.sign_in")))
+    return _page("staff/set_up.html", 422 if form.errors else 200, form=form, member=member)
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> Response:
+    """Sign the member of staff out."""
+    access.sign_out()
+    return private(see_other(url_for("staff.sign_in")))
+
+
+@blueprint.get("/")
+@access.staff_required
+def orders() -> Response:
+    """List the orders with their states, newest first."""
+    wanted = OrderFilter(
+        status=_state(OrderStatus, "status"),
+        fulfilment=_state(FulfilmentStatus, "fulfilment"),
+        before=request.args.get("before", type=int),
+    )
+    context = {"wanted": wanted, "statuses": list(OrderStatus), "fulfilments": list(FulfilmentStatus)}
+    return _page("staff/orders.html", page=list_orders(db.session(), wanted), **context)
+
+
+def _state(states: type[State], name: str) -> State | None:
+    """Return the state that the address asks for, None for all; a state that does not exist is a 404."""
+    value = request.args.get(name, "")
+    if not value:
+        return None
+    try:
+        return states(value)
+    except ValueError:
+        abort(404)
+
+
+def _page(template: str, status: int = 200, /, **context: object) -> Response:
+    return private(make_response(render_template(template, **context), status))

@@ -1,0 +1,54 @@
+"""Money, data and moments as readers of a language expect them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from services.money import GIGABYTE, MEGABYTE, exponent, format_data, format_day, format_moment, format_money
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "locale", "text"),
+    [
+        (1490, "EUR", "en", "€14.90"),
+        (1490, "EUR", "fr", "14,90\xa0€"),
+        (2500, "JPY", "en", "¥2,500"),
+        (11900, "CNY", "zh_Hans", "¥119.00"),
+        (0, "CHF", "fr", "0,00\xa0CHF"),
+    ],
+)
+def test_money_is_written_by_the_rules_of_currency_and_language(
+    amount: int, currency: str, locale: str, text: str
+) -> None:
+    """Minor units become an amount with as many decimals as the currency has."""
+    assert format_money(amount, currency, locale) == text
+
+
+@pytest.mark.parametrize(("currency", "decimals"), [("EUR", 2), ("JPY", 0), ("KWD", 3)])
+def test_currencies_have_their_own_number_of_decimals(currency: str, decimals: int) -> None:
+    """Two, none and three are all there."""
+    assert exponent(currency) == decimals
+
+
+@pytest.mark.parametrize(
+    ("size", "locale", "text"),
+    [
+        (GIGABYTE, "en", "1\xa0GB"),
+        (GIGABYTE * 3 // 2, "fr", "1,5\xa0Go"),
+        (512 * MEGABYTE, "fr", "512\xa0Mo"),
+        (512 * MEGABYTE, "zh_Hans", "512\xa0MB"),
+        (0, "en", "0\xa0MB"),
+    ],
+)
+def test_data_is_counted_to_the_base_that_suppliers_sell_by(size: int, locale: str, text: str) -> None:
+    """1,024 MB are 1 GB, and French says Go."""
+    assert format_data(size, locale) == text
+
+
+def test_moments_are_told_in_monaco_time() -> None:
+    """The shop stores UTC and shows what the clock in Monaco says, in winter and in summer."""
+    assert format_moment(datetime(2026, 1, 10, 23, 30, tzinfo=UTC), "fr") == "11 janv. 2026, 00:30"
+    assert format_moment(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "fr") == "11 juil. 2026, 00:30"
+    assert format_day(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "en") == "July 11, 2026"
