@@ -86,7 +86,7 @@ def register_commands(app: Flask) -> None:
     @app.cli.command("create-staff")
     @click.argument("email")
     @click.option("--name", help="The name that colleagues know; of a new member, the address before the @ by default.")
-    @click.option("--role", type=click.Choice(list(StaffRole)), help="Of a new member, support by default.")
+    @click.option("--role", type=click.Choice([role.value for role in StaffRole]), help="Of a new member, support by default.")
     def create_staff(email: str, name: str | None, role: str | None) -> None:
         """Print a set-up link for a member of staff; a second run prints a fresh one and ends the first."""
         try:

@@ -9,8 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.core import get_global
 from babel.dates import format_date as babel_format_date
-from babel.dates import format_timedelta
-from babel.dates import format_time, get_datetime_format
+from babel.dates import format_time, format_timedelta, get_datetime_format
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "AED")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, abort, url_for
+from flask import Response, abort, request, url_for
 
 from blueprints._access import account_required, required_account, too_many_tries
 from blueprints._language import current_language
@@ -12,7 +12,7 @@ from blueprints.account.forms import NicknameForm
 from models import Esim, EsimStatus, db
 from services import overview, usage
 from services.delivery import InstallInfo, install_info
-from services.usage_panel import build_panel
+from services.usage_panel import Panel, build_panel
 
 # In these states the eSIM is still to be put on a phone, so the page says how without being asked.
 TO_INSTALL = (EsimStatus.NEW, EsimStatus.INSTALLED)
@@ -36,7 +36,7 @@ def read_usage(public_id: str) -> Response:
     if not is_htmx():
         return see_other(url_for("account.esim", public_id=public_id, _anchor="usage"))
     found = _load(public_id)
-    return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
+    return render_page("account/esim.html", "account/_usage.html", esim=found, panel=_panel(found))
 
 
 @blueprint.post("/account/esims/<public_id>/nickname")
@@ -60,10 +60,16 @@ def _load(public_id: str) -> Esim:
     return found
 
 
+def _panel(found: Esim) -> Panel:
+    packages = overview.list_packages(db.session(), found.id, current_language().code)
+    return build_panel(found, packages, current_shop().supplier.capabilities, now())
+
+
 def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
-    session, language = db.session(), current_language().code
-    packages = overview.list_packages(session, found.id, language)
-    panel = build_panel(found, packages, current_shop().supplier.capabilities, now())
+    panel = _panel(found)
+    names = overview.plan_names(db.session(), [found.plan_id], current_language().code)
+    # A QR code takes longer to draw than all the rest of the page, so it is drawn where it is of use.
+    wanted = found.status in TO_INSTALL or "install" in request.args
     return render_page(
         "account/esim.html",
         "account/_usage.html",
@@ -71,9 +77,8 @@ def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
         esim=found,
         panel=panel,
         form=form,
-        plan_name=overview.plan_names(session, [found.plan_id], language)[found.plan_id],
-        install=_install(found),
-        show_install=found.status in TO_INSTALL and not panel.ended,
+        plan_name=names[found.plan_id],
+        install=_install(found) if wanted and not panel.ended else None,
     )
 
 
