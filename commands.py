@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from blueprints._metrics import clear_metrics
+from jobs import sweep_once
 from models import Plan, StaffRole, db
 from services import usage
 from services.accounts import EmailInvalid
@@ -45,6 +46,8 @@ def register_commands(app: Flask) -> None:
     @app.cli.command("worker")
     def worker() -> None:
         """Do the shop's work: fulfilment, mail, refunds, reconciling; until Ctrl-C or SIGTERM."""
+        # What an earlier worker left behind need not wait for the next full minute.
+        sweep_once(shop())
         app.extensions["queue"].create_consumer(workers=4, worker_type="thread", backoff=1.15, max_delay=1.0).run()
 
     @app.cli.command("reconcile")

@@ -20,7 +20,7 @@ from models import Account, db
 View = Callable[..., Response]
 
 
-@login_manager.user_loader  # type: ignore[untyped-decorator]
+@login_manager.user_loader
 def load_account(cookie_id: str) -> Account | None:
     """Return the account of a session cookie; None when it has been signed out everywhere since."""
     account_id, _dot, version = cookie_id.partition(".")

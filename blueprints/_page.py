@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from email.utils import parseaddr
 
 from flask import Flask, request, url_for
 from flask_login import current_user
@@ -27,7 +28,7 @@ def prepare_page(app: Flask, settings: Settings) -> None:
         is_public_page=is_public_page,
         language_links=language_links,
         stylesheet=inline_stylesheet(),
-        support_email=settings.smtp.mail_from,
+        support_email=parseaddr(settings.smtp.mail_from)[1],
     )
 
 

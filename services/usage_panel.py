@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models import ClockStart, Esim, EsimStatus, PackageStatus
+from models import ClockStart, Esim, EsimStatus
 from services import usage_rules
 from services.overview import PackageLine
 from services.suppliers import Capabilities
@@ -44,11 +44,6 @@ class Panel:
     wait_seconds: int
     asks_by_itself: bool
     not_renewable: NotRenewable | None
-
-    @property
-    def queued(self) -> list[PackageLine]:
-        """Return the packages that wait for their turn."""
-        return [package for package in self.packages if package.status is PackageStatus.QUEUED]
 
     @property
     def known(self) -> bool:

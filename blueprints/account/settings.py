@@ -42,7 +42,7 @@ def settings() -> Response:
 @limiter.limit("10 per hour", key_func=_account_key, on_breach=too_many_tries)
 def change_email() -> Response:
     """Mail a link to the new address; the old one stays until that link is opened."""
-    form = EmailChangeForm()
+    form = EmailChangeForm(prefix="email")
     account = required_account()
     if not form.validate() or not _password_fits(form):
         return _page(email_form=form)
@@ -132,15 +132,13 @@ def _done(what: str) -> Response:
 
 def _page(**forms: FlaskForm) -> Response:
     account = required_account()
-    fresh = {
-        "email_form": lambda: EmailChangeForm(formdata=None, prefix="email"),
-        "password_form": lambda: PasswordChangeForm(formdata=None),
-        "language_form": lambda: LanguageForm(formdata=None, language=account.language),
-        "currency_form": lambda: CurrencyForm(formdata=None, currency=account.currency),
+    context: dict[str, FlaskForm] = {
+        "email_form": EmailChangeForm(formdata=None, prefix="email"),
+        "password_form": PasswordChangeForm(formdata=None),
+        "language_form": LanguageForm(formdata=None, language=account.language),
+        "currency_form": CurrencyForm(formdata=None, currency=account.currency),
+        **forms,
     }
-    context = {name: forms[name] if name in forms else make() for name, make in fresh.items()}
     done = request.args.get("done")
-    page = render_template(
-        "account/settings.html", account=account, done=done if done in DONE else None, failed=forms, **context
-    )
+    page = render_template("account/settings.html", account=account, done=done if done in DONE else None, **context)
     return make_response(page, 422 if forms else 200)

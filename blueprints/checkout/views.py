@@ -75,7 +75,7 @@ def email(slug: str) -> Response:
     if not is_htmx():
         return see_other(url_for("checkout.checkout", slug=slug))
     form = CheckoutForm(formdata=None, email=session["email"])
-    return private(make_response(render_template("checkout/_email.html", form=form, slug=slug)))
+    return private(make_response(render_template("checkout/_email_field.html", form=form, slug=slug)))
 
 
 def _choice(slug: str, days: str, currency: str) -> Choice:

@@ -26,10 +26,11 @@ def compose(settings: Settings, mail: Mail) -> EmailMessage:
     message["Date"] = format_datetime(mail.created_at)
     message["Message-ID"] = message_id(settings, mail)
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = get_language(mail.language).html
     message.set_content(mail.text_body, cte="quoted-printable")
     message.add_alternative(mail.html_body, subtype="html", cte="quoted-printable")
     _add_pictures(message, mail)
+    # Last, because every Content- header moves into a part as soon as there are parts.
+    message["Content-Language"] = get_language(mail.language).html
     return message
 
 

@@ -13,8 +13,20 @@ from sqlalchemy.orm import Session
 
 from app import create_app
 from config import Settings
-from models import Account, ClockStart, Consent, Esim, EsimStatus, Order, OrderKind, OrderStatus, Package
-from models import PackageStatus, Plan, db
+from models import (
+    Account,
+    ClockStart,
+    Consent,
+    Esim,
+    EsimStatus,
+    Order,
+    OrderKind,
+    OrderStatus,
+    Package,
+    PackageStatus,
+    Plan,
+    db,
+)
 from services.mail.transport import Transport
 from services.shop import Shop
 
