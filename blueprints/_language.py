@@ -28,7 +28,9 @@ def current_language() -> Language:
         return LANGUAGES[DEFAULT_LANGUAGE]
     language: Language | None = g.get("language")
     if language is None:
-        language = g.language = best_language(request.accept_languages)
+        # An address that leads nowhere still says which language its visitor reads.
+        named = LANGUAGES.get(request.path.split("/")[1])
+        language = g.language = named or best_language(request.accept_languages)
     return language
 
 

@@ -131,8 +131,8 @@ def send(shop: Shop, mail_id: int) -> bool:
         # The pause keeps a mail that cannot be built from coming back with every sweep.
         _postpone(shop, mail, type(error).__name__)
         raise
-    _mark_sent(shop, mail)
     log.info("mail %s (%s) sent at try %s", mail.id, mail.kind, mail.tries)
+    _mark_sent(shop, mail)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from contextlib import suppress
 from email.message import EmailMessage
 from typing import Protocol
 
@@ -37,12 +38,15 @@ class SmtpTransport:
         """Hand `message` over; raises MailRefused or MailDelayed."""
         settings = self._settings
         try:
-            with smtplib.SMTP(settings.host, settings.port, timeout=TIMEOUT_SECONDS) as server:
+            server = smtplib.SMTP(settings.host, settings.port, timeout=TIMEOUT_SECONDS)
+            try:
                 if settings.starttls:
                     server.starttls()
                 if settings.user:
                     server.login(settings.user, settings.password)
                 server.send_message(message)
+            finally:
+                _hang_up(server)
         except smtplib.SMTPRecipientsRefused as error:
             code = max(code for code, _text in error.recipients.values())
             raise _refusal(code, "recipient refused") from error
@@ -50,6 +54,13 @@ class SmtpTransport:
             raise _refusal(error.smtp_code, str(error.smtp_code)) from error
         except (OSError, smtplib.SMTPException) as error:
             raise MailDelayed(type(error).__name__) from error
+
+
+def _hang_up(server: smtplib.SMTP) -> None:
+    """End the connection; what goes wrong now changes nothing about a mail that was accepted or refused before."""
+    with suppress(OSError, smtplib.SMTPException):
+        server.quit()
+    server.close()
 
 
 def _refusal(code: int, reason: str) -> Exception:
