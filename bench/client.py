@@ -30,14 +30,13 @@ class Page:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def all_headers(self) -> dict[str, str]:
+        """Return the headers that a browser sends, as far as the server looks at them."""
+        return {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate, br, zstd", **self.headers}
+
     def request(self) -> bytes:
-        """Return the request as a phone's browser sends it, shortened to what the server looks at."""
-        headers = {
-            "Host": "127.0.0.1",
-            "User-Agent": USER_AGENT,
-            "Accept-Encoding": "gzip, deflate, br, zstd",
-            **self.headers,
-        }
+        """Return the request as it goes over the wire."""
+        headers = {"Host": "127.0.0.1", **self.all_headers()}
         lines = [f"GET {self.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 

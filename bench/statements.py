@@ -38,7 +38,7 @@ def count_statements(world: World, page: Page) -> Statements:
 
 
 def _get(client: FlaskClient, page: Page) -> None:
-    response = client.get(page.path, headers=dict(page.headers))
+    response = client.get(page.path, headers=page.all_headers())
     headers = {name.lower(): value for name, value in response.headers}
     Answer(response.status_code, headers, response.data).check(page)
 

@@ -33,6 +33,7 @@ from tests.services.mail_world import (
 
 PASSWORD = "four words are enough"
 EMAIL = "anna@example.org"
+SHOP_URL = "https://shop.example"
 
 
 class ScriptedSupplier:
@@ -150,11 +151,13 @@ class Visitor:
 
     def get(self, path: str, **headers: str) -> TestResponse:
         """Open an address."""
-        return self._seen(self._client.get(path, headers=_named(headers)))
+        return self._seen(self._client.get(path, base_url=SHOP_URL, headers=_named(headers)))
 
     def post(self, path: str, _headers: dict[str, str] | None = None, /, **form: str) -> TestResponse:
-        """Send a form."""
-        return self._seen(self._client.post(path, data={"csrf_token": self._token, **form}, headers=_headers))
+        """Send a form; over HTTPS the CSRF check wants to know which site it comes from."""
+        headers = {"Referer": f"{SHOP_URL}/", **(_headers or {})}
+        data = {"csrf_token": self._token, **form}
+        return self._seen(self._client.post(path, base_url=SHOP_URL, data=data, headers=headers))
 
     def _seen(self, answer: TestResponse) -> TestResponse:
         token = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
@@ -209,11 +212,14 @@ def running(now: datetime, **values: Any) -> dict[str, Any]:
 
 @contextmanager
 def counted_statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements of the block, without those that begin and end transactions."""
+    """Collect the SQL statements of the block.
+
+    Without those that begin transactions, and without the page cache's own, which it asks by the clock on the wall.
+    """
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not statement.startswith("begin"):
+        if not statement.startswith("begin") and "FROM catalogue_version" not in statement:
             statements.append(statement)
 
     with app.app_context():

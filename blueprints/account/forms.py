@@ -8,6 +8,7 @@ from flask_babel import lazy_gettext as _l
 from flask_babel import lazy_ngettext
 from flask_wtf import FlaskForm
 from wtforms import Field, Form, PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length, ValidationError
 
 from services import money
@@ -92,15 +93,14 @@ class LanguageForm(FlaskForm):
 
     language = SelectField(
         _l("Language"),
-        choices=[(language.code, language.name) for language in LANGUAGES.values()],
-        validate_choice=True,
+        choices=[SelectChoice(language.code, language.name) for language in LANGUAGES.values()],
     )
 
 
 class CurrencyForm(FlaskForm):
     """The currency that prices are shown in first."""
 
-    currency = SelectField(_l("Currency"), choices=list(money.CURRENCIES))
+    currency = SelectField(_l("Currency"), choices=[SelectChoice(currency, currency) for currency in money.CURRENCIES])
 
 
 class NicknameForm(FlaskForm):

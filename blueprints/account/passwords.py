@@ -50,17 +50,18 @@ def claim(token: str) -> Response:
     return _choose_password(TokenPurpose.CLAIM, token)
 
 
-def without_referrer(response: Response) -> Response:
-    """Keep the secret in this page's address from every page that it leads to."""
-    response.headers["Referrer-Policy"] = "no-referrer"
+def without_path(response: Response) -> Response:
+    """Keep the secret in this page's address from every page it leads to.
+
+    Not `no-referrer`: over HTTPS the CSRF check wants to see which site a form comes from, and that is all this sends.
+    """
+    response.headers["Referrer-Policy"] = "strict-origin"
     return response
 
 
 def link_is_dead() -> Response:
     """Return the page for a link that has expired or was used, with a way to a fresh one."""
-    return without_referrer(
-        make_response(render_template("account/link_is_dead.html", form=EmailForm(formdata=None)), 410)
-    )
+    return without_path(make_response(render_template("account/link_is_dead.html", form=EmailForm(formdata=None)), 410))
 
 
 def _send_link(page: str) -> Response:
@@ -82,7 +83,7 @@ def _choose_password(purpose: TokenPurpose, secret: str) -> Response:
             with current_shop().transaction() as session:
                 account = accounts.open_with_link(session, purpose, secret, password_hash, now())
             start_session(account)
-            return without_referrer(see_other(url_for("account.overview")))
+            return without_path(see_other(url_for("account.overview")))
     except TokenInvalid:
         return link_is_dead()
     except passwords.WeakPassword as error:
@@ -90,4 +91,4 @@ def _choose_password(purpose: TokenPurpose, secret: str) -> Response:
     page = render_template(
         "account/choose_password.html", form=form, email=email, claiming=purpose is TokenPurpose.CLAIM
     )
-    return without_referrer(make_response(page, 422 if form.errors else 200))
+    return without_path(make_response(page, 422 if form.errors else 200))

@@ -18,7 +18,7 @@ from blueprints.account.forms import (
     LanguageForm,
     PasswordChangeForm,
 )
-from blueprints.account.passwords import link_is_dead, without_referrer
+from blueprints.account.passwords import link_is_dead, without_path
 from models import TokenPurpose, db
 from services import account_tokens, accounts, passwords
 
@@ -107,14 +107,14 @@ def confirm_email(token: str) -> Response:
         new_email = account_tokens.find(db.session(), TokenPurpose.EMAIL_CHANGE, token, now()).new_email
         if not form.validate_on_submit():
             page = render_template("account/confirm_email.html", new_email=new_email)
-            return without_referrer(make_response(page))
+            return without_path(make_response(page))
         with current_shop().transaction() as session:
             accounts.change_email(session, token, now())
     except account_tokens.TokenInvalid:
         return link_is_dead()
     except accounts.EmailTaken:
-        return without_referrer(make_response(render_template("account/email_taken.html", new_email=new_email), 409))
-    return without_referrer(_done("address"))
+        return without_path(make_response(render_template("account/email_taken.html", new_email=new_email), 409))
+    return without_path(_done("address"))
 
 
 def _password_fits(form: EmailChangeForm | PasswordChangeForm) -> bool:
