@@ -19,10 +19,10 @@ help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
 run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_PORT=8010 INSTANCE=instance
-	@exec $(BIN)/python scripts/demo.py
+	@exec $(BIN)/python -m scripts.demo
 
 test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k renewal" for some of them
-	@$(BIN)/python scripts/chromium.py
+	@$(BIN)/python -m scripts.chromium
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
@@ -31,15 +31,15 @@ check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, 
 	$(BIN)/mypy $(TYPED)
 	$(BIN)/djlint templates --lint --quiet
 	$(BIN)/lint-imports
-	$(BIN)/python scripts/check_catalogues.py
-	$(BIN)/python scripts/check_migrations.py
+	$(BIN)/python -m scripts.check_catalogues
+	$(BIN)/python -m scripts.check_migrations
 	@$(MAKE) --no-print-directory test
 
 bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
 	$(BIN)/python -m bench
 
 i18n: .venv/installed-dev ## extract the texts, bring every catalogue in step, compile them
-	$(BIN)/python scripts/update_catalogues.py
+	$(BIN)/python -m scripts.update_catalogues
 	@$(MAKE) --no-print-directory catalogues
 
 .PHONY: catalogues

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 from typing import Any
 
 from flask import Flask
 from flask_babel import Babel
 from flask_migrate import Migrate
 from jinja2 import StrictUndefined
-from sqlalchemy import event
 
 import jobs
 from blueprints import register_blueprints

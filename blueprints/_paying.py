@@ -1,14 +1,44 @@
-"""Sending a buyer to the payment page, and what to say when that is not possible."""
+"""Placing an order and sending its buyer to the payment page, and what to say when that is not possible."""
 
 from __future__ import annotations
 
-from flask import Response, make_response, redirect, render_template, url_for
+from collections.abc import Callable
 
-from blueprints._web import current_shop, private, see_other
-from models import Order, OrderStatus
-from services.orders import OrderNotPending
+from flask import Response, make_response, redirect, render_template, url_for
+from sqlalchemy.orm import Session
+
+from blueprints._visitor import grant_order
+from blueprints._web import current_shop, now, private, see_other
+from models import Account, Order, OrderStatus, db
+from services.orders import OrderNotPending, Wish, find_by_checkout_key, is_as_wished, place_order
 from services.payments import GatewayRefused, GatewayUnavailable
-from services.payments.attempts import start_payment
+from services.payments.attempts import start_payment, stop_payment
+
+
+def finished_order(checkout_key: str) -> Order | None:
+    """Return the order of a checkout when it is paid or cancelled; None while there is none, or one that is open."""
+    order = find_by_checkout_key(db.session(), checkout_key)
+    return None if order is None or order.status is OrderStatus.PENDING else order
+
+
+def order_and_pay(wish: Wish, find_account: Callable[[Session], Account]) -> Response:
+    """Place the order of a checkout, or bring the one there is up to date, and return the way to its payment page.
+
+    What somebody may be paying for never changes: a payment page that is open for another wish is closed first.
+    """
+    earlier = find_by_checkout_key(db.session(), wish.checkout_key)
+    if earlier is not None and not is_as_wished(earlier, wish):
+        try:
+            stop_payment(current_shop(), earlier.id)
+        except (GatewayUnavailable, GatewayRefused):
+            return _payment_unavailable(earlier)
+    with current_shop().transaction() as session:
+        try:
+            order = place_order(session, wish, find_account(session), now())
+        except OrderNotPending as error:
+            order = error.order
+    grant_order(order.public_id)
+    return pay(order)
 
 
 def pay(order: Order) -> Response:
@@ -21,6 +51,10 @@ def pay(order: Order) -> Response:
     except OrderNotPending:
         return see_other(order_page)
     except (GatewayUnavailable, GatewayRefused):
-        response = make_response(render_template("orders/payment_unavailable.html", order=order), 503)
-        response.headers["Retry-After"] = "30"
-        return private(response)
+        return _payment_unavailable(order)
+
+
+def _payment_unavailable(order: Order) -> Response:
+    response = make_response(render_template("orders/payment_unavailable.html", order=order), 503)
+    response.headers["Retry-After"] = "30"
+    return private(response)

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from flask import session
+from flask_login import current_user
 
+from models import Order, OrderStatus, db
 from services.identifiers import random_key
+from services.orders import find_by_checkout_key
 
 MOST_REMEMBERED = 20
 
 
-def checkout_key(subject: str) -> str:
-    """Return the key of this browser's checkout of `subject`, the same one in every tab until it is renewed."""
-    checkouts = _remembered("checkouts")
-    if subject not in checkouts:
-        return new_checkout_key(subject)
-    return checkouts[subject]
+def open_checkout_key(subject: str) -> str:
+    """Return this browser's key for buying `subject`, the same one in every tab.
 
-
-def new_checkout_key(subject: str) -> str:
-    """Start another checkout of `subject` and return its key."""
-    key = random_key()
-    _remember("checkouts", subject, key)
+    A new one when there is none yet, or when the order behind the last one is no longer open.
+    """
+    key = _remembered("checkouts").get(subject)
+    order = find_by_checkout_key(db.session(), key) if key else None
+    if key is None or (order is not None and order.status is not OrderStatus.PENDING):
+        key = random_key()
+        _remember("checkouts", subject, key)
     return key
+
+
+def sent_checkout_key(subject: str, sent: str | None) -> str:
+    """Return the key that came with a form, or the open one when this browser was never given what was sent.
+
+    A tab that was left open may send the key of an order that is paid by now: that one still counts.
+    """
+    key = sent or ""
+    if key == _remembered("checkouts").get(subject):
+        return key
+    order = find_by_checkout_key(db.session(), key)
+    return key if order is not None and may_see_order(order) else open_checkout_key(subject)
 
 
 def grant_order(public_id: str) -> None:
@@ -29,9 +42,10 @@ def grant_order(public_id: str) -> None:
     _remember("orders", public_id, "1")
 
 
-def may_open_order(public_id: str) -> bool:
-    """Return whether this browser was let into an order."""
-    return public_id in _remembered("orders")
+def may_see_order(order: Order) -> bool:
+    """Return whether the order is that of the account signed in here, or this browser was let into it."""
+    owned = current_user.is_authenticated and order.account_id == current_user.id
+    return owned or order.public_id in _remembered("orders")
 
 
 def _remembered(name: str) -> dict[str, str]:

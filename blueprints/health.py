@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from flask import Blueprint, Response, abort, current_app, make_response, redirect, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, make_response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +38,7 @@ _HOUR = "public, max-age=3600"
 
 @blueprint.record
 def _measure_requests(state: BlueprintSetupState) -> None:
+    assert isinstance(state.app, Flask)
     prepare_metrics(state.app)
 
 
@@ -106,7 +108,7 @@ def sitemap() -> Response:
     return response
 
 
-def _addresses(endpoint: str, **values: str) -> dict[str, str]:
+def _addresses(endpoint: str, **values: Any) -> dict[str, str]:
     shop_url = current_shop().settings.shop_url
     return {code: shop_url + url_for(endpoint, **{**values, "lang": code}) for code in LANGUAGES}
 

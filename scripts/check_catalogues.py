@@ -10,8 +10,6 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from scripts.update_catalogues import TEMPLATE, TRANSLATIONS, extract
 from services.languages import LANGUAGES
 

@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from scripts.processes import ProcessGroup, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,7 +177,7 @@ def _step(label: str, group: ProcessGroup, command: list[str]) -> str:
 
 
 def _wait_until_ready(demo: Demo, group: ProcessGroup) -> bool:
-    """Return whether shop and sandbox answer before one of the processes ends; raises DemoError when neither happens."""
+    """Return whether shop and sandbox answer before one of the processes ends; DemoError when neither happens."""
     deadline = time.monotonic() + READY_WITHIN_SECONDS
     while time.monotonic() < deadline:
         if group.ended:

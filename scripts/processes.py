@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +20,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Somebody asked for the end: Ctrl-C, `kill`, or a terminal that was closed. Not an Exception: nobody handles it."""
+    """Somebody asked for the end: Ctrl-C, `kill`, or a terminal that was closed. No Exception: nobody handles it."""
 
 
 class ProcessGroup:
@@ -71,10 +72,8 @@ class ProcessGroup:
         for process in reversed(self._processes.values()):
             _signal(process, signal.SIGTERM)
         for process in self._processes.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_WITHIN_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
             # Also when it has ended: what it started may have stayed behind in its group.
             _signal(process, signal.SIGKILL)
             process.wait()

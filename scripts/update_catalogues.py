@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
 from services.languages import LANGUAGES
 
+ROOT = Path(__file__).resolve().parent.parent
 TRANSLATIONS = ROOT / "translations"
 TEMPLATE = TRANSLATIONS / "messages.pot"
-KEYWORDS = ("_l", "lazy_gettext", "_n:1,2")
+KEYWORDS = ("_l", "lazy_gettext", "lazy_ngettext:1,2")
 
 
 def extract(target: Path) -> Path:

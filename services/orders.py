@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from models import Account, Attempt, Consent, Order, OrderKind, OrderStatus
+from models import Account, Attempt, AttemptStatus, Consent, Order, OrderKind, OrderStatus
 from services.catalogue import PlanView, quote
 from services.database import insert_once
 from services.identifiers import public_id
@@ -52,7 +52,7 @@ class Wish:
 def place_order(session: Session, wish: Wish, account: Account, now: datetime) -> Order:
     """Return the one order for this checkout, brought up to date with the wish; it costs what the plan costs now.
 
-    Raises OrderNotPending when the order of this checkout is already paid or cancelled.
+    Raises OrderNotPending when the order of this checkout is already paid, being paid or cancelled.
     """
     first = {"public_id": public_id(), "checkout_key": wish.checkout_key, "status": OrderStatus.PENDING}
     # Two clicks may arrive together: the unique key decides which of them makes the order.
@@ -63,7 +63,8 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-    if order.status is not OrderStatus.PENDING:
+    attempt = live_attempt(session, order.id)
+    if order.status is not OrderStatus.PENDING or (attempt and attempt.status is AttemptStatus.PROCESSING):
         raise OrderNotPending(order)
     for name, value in _columns(wish, account).items():
         setattr(order, name, value)
@@ -72,6 +73,13 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
     ]
     session.flush()
     return order
+
+
+def is_as_wished(order: Order, wish: Wish) -> bool:
+    """Return whether an order already asks for what is wished, at the price of now."""
+    plan = wish.plan
+    wished = (plan.id, wish.days, wish.email, plan.currency, quote(plan, wish.days))
+    return (order.plan_id, order.days, order.email, order.currency, order.amount_minor) == wished
 
 
 def _columns(wish: Wish, account: Account) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class OrderFilter:
 class OrderPage:
     """One page of orders, newest first; `next_before` is None on the last one."""
 
-    rows: Sequence[Row[Any]]
+    rows: Sequence[Row[*tuple[Any, ...]]]
     next_before: int | None
 
 

@@ -20,6 +20,7 @@ from models import Account, Esim, EsimStatus, Mail, PlanText, db
 from services import passwords
 from services.shop import Shop
 from services.suppliers import Capabilities, Reading, Supplier
+from tests import page_rules
 from tests.services.mail_world import (
     GIGABYTE,
     Letterbox,
@@ -160,6 +161,9 @@ class Visitor:
         return self._seen(self._client.post(path, base_url=SHOP_URL, data=data, headers=headers))
 
     def _seen(self, answer: TestResponse) -> TestResponse:
+        if answer.mimetype == "text/html" and answer.status_code not in (303, 401):
+            fragment = answer.request.headers.get("HX-Request") == "true"
+            page_rules.check(page_rules.parse(answer.text), answer, fragment)
         token = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
         if token:
             self._token = token[1]

@@ -25,6 +25,7 @@ from services.shop import Shop
 from tests import running
 from tests.clock import FakeClock
 from tests.factories import Factories
+from tests.money_world import MoneyWorld, no_call_inside_a_transaction
 from tests.page_client import PageClient
 from tests.servers import PostgresqlServer, SqliteServer, empty_redis
 
@@ -90,9 +91,7 @@ def shop_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def make_template_app(
-    sandbox_server: Sandbox, shop_port: int, template_instance: Path
-) -> Callable[[str], Flask]:
+def make_template_app(sandbox_server: Sandbox, shop_port: int, template_instance: Path) -> Callable[[str], Flask]:
     """Return the function that makes a shop on a database address, to fill that database."""
 
     def make(database_url: str) -> Flask:
@@ -188,6 +187,13 @@ def client(app: Flask) -> PageClient:
 def factories(shop: Shop) -> Factories:
     """Return what puts accounts, plans, eSIMs and orders into the database."""
     return Factories(shop)
+
+
+@pytest.fixture
+def money(app: Flask, sandbox: Sandbox, clock: FakeClock) -> Iterator[MoneyWorld]:
+    """Give what the tests of the money flows use; fails a test that calls outside with a transaction open."""
+    with no_call_inside_a_transaction():
+        yield MoneyWorld(app, sandbox, clock)
 
 
 @pytest.fixture

@@ -224,9 +224,7 @@ class Factories:
             session.get_one(Order, order.id).esim_id = esim.id
             values = {"data_bytes": plan.data_bytes, "days": order.days, "created_at": self._shop.clock.now()}
             session.add(
-                Package(
-                    esim_id=esim.id, order_id=order.id, plan_id=plan.id, status=PackageStatus.ACTIVE, **values
-                )
+                Package(esim_id=esim.id, order_id=order.id, plan_id=plan.id, status=PackageStatus.ACTIVE, **values)
             )
 
     def _hash(self, email: str) -> str:

@@ -36,8 +36,8 @@ def fill(soup: BeautifulSoup, name: str, entered: Values) -> SentForm:
         key = str(control["name"])
         for value in _sent(control, entered.get(key)):
             values.setdefault(key, []).append(value)
-    for key, value in entered.items():
-        assert isinstance(value, bool) or value in values.get(key, []), f"{key} does not offer {value!r}"
+    for key, wanted in entered.items():
+        assert isinstance(wanted, bool) or wanted in values.get(key, []), f"{key} does not offer {wanted!r}"
     if button is not None and button.get("name"):
         values.setdefault(str(button["name"]), []).append(str(button.get("value", "")))
     override = str(button.get("formaction", "")) if button is not None else ""

@@ -6,9 +6,11 @@ import copy
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from bs4.element import PageElement
 
 from tests.page_client import Page
 
@@ -97,14 +99,14 @@ def _targets(soup: BeautifulSoup, asking: Tag) -> list[Tag]:
     return soup.select(selector)
 
 
-def _replace(soup: BeautifulSoup, targets: list[Tag], content: list[object], style: str) -> None:
+def _replace(soup: BeautifulSoup, targets: list[Tag], content: Sequence[PageElement], style: str) -> None:
     assert len(targets) == 1, f"{len(targets)} elements to swap into"
     target = targets[0]
     if style in ("outerHTML", "outerMorph", "outerSync"):
-        target.replace_with(*content)  # type: ignore[arg-type]
+        target.replace_with(*content)
     elif style in ("innerHTML", "innerMorph"):
         target.clear()
-        target.extend(content)  # type: ignore[arg-type]
+        target.extend(content)
     else:
         raise AssertionError(f"hx-swap={style} is not known here")
 

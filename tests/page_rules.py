@@ -93,7 +93,9 @@ def _names(soup: BeautifulSoup) -> list[str]:
         if not (words(tag) or tag.get("aria-label") or tag.get("aria-labelledby") or pictures):
             faults.append(f"nothing to read in {str(tag)[:100]}")
     for tag in soup.select("input, select, textarea"):
-        if tag.get("type") in UNLABELLED or tag.get("aria-label") or tag.get("aria-labelledby"):
+        if tag.get("type") in UNLABELLED or tag.get("aria-hidden") == "true":
+            continue
+        if tag.get("aria-label") or tag.get("aria-labelledby"):
             continue
         labels = soup.select(f'label[for="{tag["id"]}"]') if tag.get("id") else []
         if not labels and tag.find_parent("label") is None:
@@ -102,8 +104,12 @@ def _names(soup: BeautifulSoup) -> list[str]:
 
 
 def _svg_is_named(tag: Tag) -> bool:
-    hidden = tag.get("aria-hidden") == "true" or tag.find_parent(attrs={"aria-hidden": "true"}) is not None
-    return hidden or bool(tag.get("aria-label") or tag.get("aria-labelledby") or tag.find("title"))
+    around = tag.find_parent(attrs={"role": "img"})
+    if tag.get("aria-hidden") == "true" or tag.find_parent(attrs={"aria-hidden": "true"}) is not None:
+        return True
+    return any(named.get("aria-label") or named.get("aria-labelledby") for named in (tag, around) if named) or bool(
+        tag.find("title")
+    )
 
 
 def _references(soup: BeautifulSoup, fragment: bool) -> list[str]:

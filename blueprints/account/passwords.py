@@ -54,8 +54,9 @@ def without_path(response: Response) -> Response:
     """Keep the secret in this page's address from every page it leads to.
 
     Not `no-referrer`: over HTTPS the CSRF check wants to see which site a form comes from, and that is all this sends.
+    Of several policies a browser takes the last that it knows (W3C Referrer Policy, section 4.1).
     """
-    response.headers["Referrer-Policy"] = "strict-origin"
+    response.headers["Referrer-Policy"] = "same-origin, strict-origin"
     return response
 
 

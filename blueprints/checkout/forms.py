@@ -31,7 +31,8 @@ class CheckoutForm(FlaskForm):
     checkout_key = HiddenField()
     days = HiddenField()
     currency = HiddenField()
-    amount = HiddenField()
+    # What is wrong with a hidden field is shown where the buyer sees it: in the summary.
+    amount = HiddenField(id="summary")
 
     @property
     def suggestion(self) -> str | None:

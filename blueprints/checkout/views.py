@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from flask import Response, abort, make_response, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
+from sqlalchemy.orm import Session
 
 from blueprints._language import current_language
-from blueprints._paying import pay
-from blueprints._visitor import checkout_key, grant_order, new_checkout_key
-from blueprints._web import current_shop, is_htmx, limiter, now, private, see_other
+from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._visitor import open_checkout_key, sent_checkout_key
+from blueprints._web import is_htmx, limiter, now, private, see_other
 from blueprints.checkout import blueprint
 from blueprints.checkout.forms import CheckoutForm
-from models import Esim, Order, OrderKind, OrderStatus, db
+from models import Account, Esim, OrderKind, db
 from services import money
 from services.accounts import get_or_create_for_purchase
 from services.catalogue import DaysNotOffered, PlanNotFound, PlanView, get_plan, quote
-from services.orders import CONSENTS, OrderNotPending, Wish, find_by_checkout_key, place_order
+from services.orders import CONSENTS, Wish
 from services.renewals import renewable_esim_for
 
 LONGEST_DAYS = 4
@@ -43,7 +44,7 @@ def checkout(slug: str) -> Response:
     if esim is not None and "new" not in request.args:
         page = render_template("checkout/renew_instead.html", choice=choice, esim=esim)
         return private(make_response(page))
-    form = CheckoutForm(formdata=None, email=_known_email(), checkout_key=_open_checkout_key(slug))
+    form = CheckoutForm(formdata=None, email=_known_email(), checkout_key=open_checkout_key(slug))
     return _page(choice, form)
 
 
@@ -53,7 +54,11 @@ def place(slug: str) -> Response:
     """Make the order and send the buyer to the payment page; sending the form twice is one order."""
     form = CheckoutForm()
     choice = _choice(slug, form.days.data or "", form.currency.data or "")
-    session["email"] = (form.email.data or "")[:254]
+    form.checkout_key.data = sent_checkout_key(slug, form.checkout_key.data)
+    finished = finished_order(form.checkout_key.data)
+    if finished is not None:
+        return pay(finished)
+    _remember_email(form)
     if not form.validate():
         return _page(choice, form, 422)
     if form.amount.data != str(choice.amount_minor):
@@ -61,20 +66,17 @@ def place(slug: str) -> Response:
             _("The price has changed while this page was open. Nothing was paid; please check the new total.")
         ]
         return _page(choice, form, 422)
-    order = _place(choice, form)
-    grant_order(order.public_id)
-    return pay(order)
+    return order_and_pay(_wish(choice, form), lambda database: _buyer(database, choice, form))
 
 
 @blueprint.post("/checkout/<slug>/email")
 @limiter.limit("60 per minute")
 def email(slug: str) -> Response:
     """Look at the e-mail address while the form is being filled in, and remember it for this browser."""
-    form = CheckoutForm()
-    session["email"] = (form.email.data or "")[:254]
+    _remember_email(CheckoutForm())
     if not is_htmx():
         return see_other(url_for("checkout.checkout", slug=slug))
-    form = CheckoutForm(formdata=None, email=session["email"])
+    form = CheckoutForm(formdata=None, email=_known_email())
     return private(make_response(render_template("checkout/_email_field.html", form=form, slug=slug)))
 
 
@@ -93,40 +95,37 @@ def _choice(slug: str, days: str, currency: str) -> Choice:
         return Choice(plan, nearest, quote(plan, nearest))
 
 
-def _place(choice: Choice, form: CheckoutForm) -> Order:
-    shop = current_shop()
-    language = current_language().code
-    with shop.transaction() as database:
-        if current_user.is_authenticated:
-            account = current_user._get_current_object()
-        else:
-            account = get_or_create_for_purchase(database, form.email.data, language, choice.plan.currency, now())
-        wish = Wish(
-            checkout_key=form.checkout_key.data or "",
-            kind=OrderKind.PURCHASE,
-            plan=choice.plan,
-            days=choice.days,
-            email=form.email.data,
-            language=language,
-            consents=CONSENTS,
-        )
-        try:
-            return place_order(database, wish, account, now())
-        except OrderNotPending as error:
-            return error.order
+def _wish(choice: Choice, form: CheckoutForm) -> Wish:
+    return Wish(
+        checkout_key=form.checkout_key.data,
+        kind=OrderKind.PURCHASE,
+        plan=choice.plan,
+        days=choice.days,
+        email=form.email.data,
+        language=current_language().code,
+        consents=CONSENTS,
+    )
 
 
-def _open_checkout_key(slug: str) -> str:
-    """Return this browser's key for the plan, a new one when the order behind the last one is no longer open."""
-    key = checkout_key(slug)
-    order = find_by_checkout_key(db.session(), key)
-    return key if order is None or order.status is OrderStatus.PENDING else new_checkout_key(slug)
+def _buyer(database: Session, choice: Choice, form: CheckoutForm) -> Account:
+    if current_user.is_authenticated:
+        account: Account = current_user._get_current_object()
+        return account
+    return get_or_create_for_purchase(database, form.email.data, current_language().code, choice.plan.currency, now())
+
+
+def _remember_email(form: CheckoutForm) -> None:
+    session[_email_name()] = (form.email.data or "")[:254]
 
 
 def _known_email() -> str:
-    if current_user.is_authenticated:
-        return str(current_user.email)
-    return str(session.get("email", ""))
+    """Return the address that was last typed here, at first that of the account."""
+    return str(session.get(_email_name()) or (current_user.email if current_user.is_authenticated else ""))
+
+
+def _email_name() -> str:
+    # What somebody typed before signing in is no reason to send the eSIM of an account elsewhere.
+    return "account_email" if current_user.is_authenticated else "email"
 
 
 def _esim_to_renew(plan: PlanView) -> Esim | None:
@@ -136,7 +135,7 @@ def _esim_to_renew(plan: PlanView) -> Esim | None:
 
 
 def _summary(choice: Choice) -> Response:
-    response = make_response(render_template("checkout/_summary.html", choice=choice))
+    response = make_response(render_template("checkout/checkout.htmx.html", choice=choice))
     response.vary.add("HX-Request")
     return private(response)
 

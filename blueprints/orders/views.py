@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from flask import Response, abort, make_response, render_template, request, sess
 from flask_login import current_user
 
 from blueprints._paying import pay
-from blueprints._visitor import grant_order, may_open_order
+from blueprints._visitor import grant_order, may_see_order
 from blueprints._web import current_shop, limiter, now, private, render_page, see_other
 from blueprints.orders import blueprint
 from models import AttemptStatus, Order, OrderStatus, db
@@ -18,6 +19,7 @@ from services.links import check_order_key
 from services.order_progress import codes_are_shown, progress_of
 from services.orders import OrderNotFound, find_order, live_attempt
 from services.payments import PaymentError
+from services.payments.refunds import refunded_minor
 from services.payments.settlement import settle
 from services.renewal_rules import EsimState
 
@@ -35,10 +37,10 @@ def order(public_id: str) -> Response:
     if key is not None:
         return _open_with_key(public_id, key)
     found = _load(public_id)
-    _look_at_stripe(found)
-    # Read again: the payment may just have been recorded.
-    db.session.expire_all()
-    found = _load(public_id)
+    if _look_at_stripe(found):
+        # Read again: the payment may just have been recorded.
+        db.session.expire_all()
+        found = _load(public_id)
     return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found)))
 
 
@@ -55,7 +57,11 @@ def receipt(public_id: str) -> Response:
     found = _load(public_id)
     if found.paid_at is None:
         abort(404)
-    return private(make_response(render_template("orders/receipt.html", order=found)))
+    return private(
+        make_response(
+            render_template("orders/receipt.html", order=found, refunded_minor=refunded_minor(db.session(), found))
+        )
+    )
 
 
 def _open_with_key(public_id: str, key: str) -> Response:
@@ -64,7 +70,7 @@ def _open_with_key(public_id: str, key: str) -> Response:
         abort(404)
     grant_order(public_id)
     session["returned"] = {"order": public_id, "at": now().isoformat()}
-    response = see_other(url_for("orders.order", public_id=public_id))
+    response = private(see_other(url_for("orders.order", public_id=public_id)))
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
@@ -75,33 +81,35 @@ def _load(public_id: str) -> Order:
         found = find_order(db.session(), public_id)
     except OrderNotFound:
         abort(404)
-    owned = current_user.is_authenticated and found.account_id == current_user.id
-    if not owned and not may_open_order(public_id):
+    if not may_see_order(found):
         abort(404)
     return found
 
 
-def _look_at_stripe(found: Order) -> None:
-    """Ask Stripe about an unpaid order whose session is open: the buyer may be faster than the webhook."""
+def _look_at_stripe(found: Order) -> bool:
+    """Ask Stripe about an unpaid order whose session is open: the buyer may be faster than the webhook.
+
+    Returns whether it was asked.
+    """
     attempt = live_attempt(db.session(), found.id) if found.status is OrderStatus.PENDING else None
     if attempt is None or attempt.session_id is None:
-        return
+        return False
     if attempt.checked_at is not None and now() - attempt.checked_at < ASK_STRIPE_EVERY:
-        return
+        return False
     session_id = attempt.session_id
     db.session.commit()
-    try:
+    # When Stripe does not answer, the page says that the payment is looked for; webhook and reconcile will find it.
+    with suppress(PaymentError):
         settle(current_shop(), session_id)
-    except PaymentError:
-        # The page says that the payment is being confirmed; webhook and reconcile will find it.
-        return
+    return True
 
 
 def _context(found: Order) -> dict[str, Any]:
     progress = progress_of(found)
     attempt = live_attempt(db.session(), found.id) if found.status is OrderStatus.PENDING else None
     processing = attempt is not None and attempt.status is AttemptStatus.PROCESSING
-    watching = found.status is OrderStatus.PENDING and (processing or _just_returned(found))
+    # A mail leads here with the key, too: only a payment page that is open can still bring a payment by itself.
+    watching = processing or (attempt is not None and _just_returned(found))
     return {
         "order": found,
         "progress": progress,
@@ -112,6 +120,7 @@ def _context(found: Order) -> dict[str, Any]:
         if found.esim is not None and codes_are_shown(found)
         else None,
         "change": _change(found),
+        "refunded_minor": refunded_minor(db.session(), found),
         "signed_in": current_user.is_authenticated,
     }
 

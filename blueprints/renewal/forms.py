@@ -20,10 +20,11 @@ class RenewalForm(FlaskForm):
         validators=[InputRequired(_l("Please agree to renewing at once, or the renewal cannot start now."))],
     )
     checkout_key = HiddenField()
-    plan = HiddenField()
     currency = HiddenField()
-    amount = HiddenField()
-    shown = HiddenField()
+    # What is wrong with a hidden field is shown where the traveller sees it.
+    plan = HiddenField(id="renewal")
+    amount = HiddenField(id="preview")
+    shown = HiddenField(id="preview")
 
     def refuse_plan(self) -> None:
         """Say that the plan cannot be used for this eSIM."""

@@ -12,15 +12,15 @@ from sqlalchemy.orm import joinedload
 
 from blueprints._access import account_required
 from blueprints._language import current_language
-from blueprints._paying import pay
-from blueprints._visitor import checkout_key, new_checkout_key
+from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._visitor import open_checkout_key, sent_checkout_key
 from blueprints._web import current_shop, limiter, now, private, render_page
 from blueprints.renewal import blueprint
 from blueprints.renewal.forms import RenewalForm
-from models import Esim, Order, OrderKind, OrderStatus, db
+from models import Esim, OrderKind, db
 from services import money, usage
 from services.catalogue import PlanView
-from services.orders import OrderNotPending, Wish, find_by_checkout_key, place_order
+from services.orders import Wish
 from services.renewals import RenewalPreview, list_offers, preview, refresh_topups
 from services.usage_rules import renewability
 
@@ -47,14 +47,14 @@ class Choice:
 @blueprint.get("/account/esims/<public_id>/renewal")
 @account_required
 def choose(public_id: str) -> Response:
-    """The plans for this eSIM and, for the chosen one, what will change; htmx asks for the preview alone."""
+    """The plans for this eSIM and, for the chosen one, what will change; htmx asks for these alone."""
     esim = _load(public_id)
     shop = current_shop()
     db.session.commit()
     usage.read(shop, esim.id)
     refresh_topups(shop, esim, now())
     choice = _choice(_load(public_id), request.args.get("plan", ""), request.args.get("currency", ""))
-    form = RenewalForm(formdata=None, checkout_key=_open_checkout_key(public_id))
+    form = RenewalForm(formdata=None, checkout_key=open_checkout_key(_subject(public_id)))
     return _page(choice, form)
 
 
@@ -65,6 +65,10 @@ def renew(public_id: str) -> Response:
     """Make the order and send the traveller to the payment page; sending the form twice is one order."""
     form = RenewalForm()
     choice = _choice(_load(public_id), form.plan.data or "", form.currency.data or "")
+    form.checkout_key.data = sent_checkout_key(_subject(public_id), form.checkout_key.data)
+    finished = finished_order(form.checkout_key.data)
+    if finished is not None:
+        return pay(finished)
     if choice.preview is None or choice.preview.plan.slug != form.plan.data:
         form.refuse_plan()
         return _page(choice, form, 422)
@@ -72,7 +76,7 @@ def renew(public_id: str) -> Response:
         return _page(choice, form, 422)
     if not form.still_holds(choice.preview.plan.amount_minor, choice.fingerprint):
         return _page(choice, form, 422)
-    return pay(_place(choice, choice.preview, form))
+    return order_and_pay(_wish(choice, choice.preview, form), lambda _session: current_user._get_current_object())
 
 
 def _load(public_id: str) -> Esim:
@@ -97,38 +101,30 @@ def _choice(esim: Esim, slug: str, currency: str) -> Choice:
     return Choice(esim, currency, offers, preview(esim, chosen) if chosen else None)
 
 
-def _place(choice: Choice, shown: RenewalPreview, form: RenewalForm) -> Order:
-    with current_shop().transaction() as session:
-        wish = Wish(
-            checkout_key=form.checkout_key.data or "",
-            kind=OrderKind.RENEWAL,
-            plan=shown.plan,
-            days=shown.plan.days_min,
-            email=current_user.email,
-            language=current_language().code,
-            consents=CONSENTS,
-            esim_id=choice.esim.id,
-            shown_before=shown.before.to_json(),
-            shown_after=shown.after.to_json(),
-        )
-        try:
-            return place_order(session, wish, current_user._get_current_object(), now())
-        except OrderNotPending as error:
-            return error.order
+def _wish(choice: Choice, shown: RenewalPreview, form: RenewalForm) -> Wish:
+    return Wish(
+        checkout_key=form.checkout_key.data,
+        kind=OrderKind.RENEWAL,
+        plan=shown.plan,
+        days=shown.plan.days_min,
+        email=current_user.email,
+        language=current_language().code,
+        consents=CONSENTS,
+        esim_id=choice.esim.id,
+        shown_before=shown.before.to_json(),
+        shown_after=shown.after.to_json(),
+    )
 
 
-def _open_checkout_key(public_id: str) -> str:
-    subject = f"renewal {public_id}"
-    key = checkout_key(subject)
-    order = find_by_checkout_key(db.session(), key)
-    return key if order is None or order.status is OrderStatus.PENDING else new_checkout_key(subject)
+def _subject(public_id: str) -> str:
+    return f"renewal {public_id}"
 
 
 def _page(choice: Choice, form: RenewalForm, status: int = 200) -> Response:
     reason = renewability(choice.esim, choice.esim.plan.supplier_topup_code, now()).reason
     response = render_page(
         "renewal/choose.html",
-        "renewal/_preview.html",
+        "renewal/choose.htmx.html",
         status,
         choice=choice,
         esim=choice.esim,

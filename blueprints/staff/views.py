@@ -20,6 +20,8 @@ from services.staff import (
     authenticate,
     find_invited,
     list_orders,
+)
+from services.staff import (
     set_up as set_up_password,
 )
 

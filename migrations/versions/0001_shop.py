@@ -540,7 +540,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_refunds_payment_id"), ["payment_id"], unique=False)
 
 
-
 def downgrade() -> None:
     """Take the tables back to the revision before."""
     with op.batch_alter_table("refunds", schema=None) as batch_op:

@@ -47,6 +47,17 @@ def start_payment(shop: Shop, order_id: int) -> str:
     raise GatewayUnavailable("no session after three rounds")
 
 
+def stop_payment(shop: Shop, order_id: int) -> None:
+    """Make sure that nobody can pay on an order's open session any more, and settle it when somebody already has.
+
+    To be called before an order changes. Opens its own transactions; raises GatewayUnavailable.
+    """
+    attempt = live_attempt(db.session(), order_id)
+    if attempt is not None and attempt.session_id is not None:
+        db.session.commit()
+        _close(shop, attempt)
+
+
 def resume_attempt(shop: Shop, attempt_id: int) -> None:
     """Find out what became of an attempt whose session is unknown: ask again under its key, or give it up.
 
@@ -160,6 +171,10 @@ def _open(shop: Shop, attempt: Attempt) -> str | None:
         # Paid or cancelled while Stripe was answering: nobody may pay on this session any more.
         _close(shop, row)
         raise OrderNotPending(order)
+    if row.status is AttemptStatus.SUPERSEDED:
+        # The order was changed while Stripe was answering: its newer attempt is the one to pay on.
+        _close(shop, row)
+        return None
     if state.status != "open":
         _apply(shop, state)
         return None

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from models import Order, OrderStatus, Payment, PaymentKind, Refund, RefundStatus, db
 from services.identifiers import random_key
@@ -142,6 +143,22 @@ def _book(order: Order, payment: Payment) -> None:
         )
     )
     order.status = OrderStatus.REFUNDED if (gone or 0) >= payment.amount_minor else OrderStatus.PART_REFUNDED
+
+
+def refunded_minor(session: Session, order: Order) -> int:
+    """Return how much of the payment that settled an order is back with the buyer, in minor units of its currency."""
+    if order.status not in (OrderStatus.PART_REFUNDED, OrderStatus.REFUNDED):
+        return 0
+    total = session.scalar(
+        select(func.sum(Refund.amount_minor))
+        .join(Payment)
+        .where(
+            Payment.order_id == order.id,
+            Payment.kind == PaymentKind.SETTLING,
+            Refund.status == RefundStatus.SUCCEEDED,
+        )
+    )
+    return int(total or 0)
 
 
 def due_refunds(shop: Shop) -> list[int]:

@@ -120,8 +120,10 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
     if session.scalars(select(Payment.id).where(Payment.reference == reference)).first() is not None:
         return Outcome.ALREADY_PAID
     _move(attempt, AttemptStatus.SUCCEEDED)
-    expected = (attempt.amount_minor, attempt.currency) == (state.amount_minor, state.currency)
-    settles = expected and order.status is OrderStatus.PENDING
+    paid = (state.amount_minor, state.currency)
+    expected = paid == (attempt.amount_minor, attempt.currency)
+    # An order that was changed while somebody paid on its old session is not paid by that.
+    settles = expected and order.status is OrderStatus.PENDING and paid == (order.amount_minor, order.currency)
     payment = Payment(
         order_id=order.id,
         attempt_id=attempt.id,
@@ -146,7 +148,8 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
             attempt.amount_minor,
         )
         return Outcome.HELD
-    request_refund(shop, payment, payment.amount_minor, source="auto", cause="surplus")
+    if payment.amount_minor:
+        request_refund(shop, payment, payment.amount_minor, source="auto", cause="surplus")
     return Outcome.SURPLUS
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from models import Account, EsimStatus, Plan
 from services.suppliers import Temporary
-from tests.account_world import GIGABYTE, World, counted_statements, make_world, reading_of, running
-from tests.services.mail_world import add_order
+from tests.account_world import World, counted_statements, make_world, reading_of, running
+from tests.services.mail_world import GIGABYTE, add_order
 
 HTMX = {"HX-Request": "true"}
 STATES = (

@@ -12,6 +12,7 @@ from tests import both_databases
 from tests.clock import FakeClock
 from tests.factories import PASSWORD, STATES, Factories
 from tests.page_client import PageClient
+from tests.page_rules import words
 from tests.running import count_statements
 
 
@@ -117,7 +118,7 @@ def test_every_state_of_an_order_is_shown(client: PageClient, factories: Factori
     orders = {state: factories.make_order(state) for state in STATES}
     client.sign_in_staff(factories.make_staff())
     page = client.get("/staff/")
-    rows = {row.select_one("th").text: " ".join(row.get_text(" ").split()) for row in page.select("tbody tr")}
+    rows = {words(row.select("th")[0]): words(row) for row in page.select("tbody tr")}
     for state, order in orders.items():
         status, fulfilment = STATES[state]
         row = rows[order.public_id]
@@ -146,7 +147,6 @@ def test_statements_do_not_grow_with_orders(client: PageClient, factories: Facto
     """Three orders and thirty cost the same number of statements."""
     client.sign_in_staff(factories.make_staff())
     account = factories.make_account()
-    client.get("/staff/")
     counts = []
     for number in (3, 27):
         for _ in range(number):
@@ -154,7 +154,7 @@ def test_statements_do_not_grow_with_orders(client: PageClient, factories: Facto
         with count_statements() as statements:
             client.get("/staff/")
         counts.append(len(statements))
-    assert counts[0] == counts[1] <= 4
+    assert counts[0] == counts[1] <= 2
 
 
 @pytest.mark.parametrize("query", ["status=nonsense", "fulfilment=nonsense"])

@@ -65,7 +65,12 @@ def test_an_unclaimed_account_cannot_be_opened(world: World) -> None:
 
 def test_an_unknown_address_costs_a_comparison_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str | None] = []
-    monkeypatch.setattr(passwords, "matches", lambda stored, _password: compared.append(stored) or False)
+
+    def note(stored: str | None, _password: str) -> bool:
+        compared.append(stored)
+        return False
+
+    monkeypatch.setattr(passwords, "matches", note)
     with world.app.app_context(), pytest.raises(accounts.WrongPassword):
         accounts.authenticate(world.shop, "nobody@example.org", PASSWORD)
     assert compared == [None]

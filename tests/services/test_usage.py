@@ -11,7 +11,8 @@ from models import EsimStatus, PackageStatus
 from services import usage
 from services.suppliers import NotFound, OutcomeUnknown, RateLimited, Temporary
 from services.usage import ReadOutcome
-from tests.account_world import GIGABYTE, World, make_world, reading_of, running
+from tests.account_world import World, make_world, reading_of, running
+from tests.services.mail_world import GIGABYTE
 
 
 @pytest.fixture
