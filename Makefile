@@ -50,7 +50,7 @@ fmt: .venv/installed-dev ## format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 %/messages.mo: %/messages.po | .venv/installed
-	$(BIN)/pybabel --quiet compile -i $< -o $@
+	@$(BIN)/pybabel --quiet compile -i $< -o $@ && test -f $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }

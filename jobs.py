@@ -18,6 +18,7 @@ from services import usage
 from services.fulfilment import due_fulfilments, fulfil, seconds_until_next_look
 from services.mail import outbox
 from services.mail.reminders import send_reminders
+from services.payments.abandoned import cancel_abandoned
 from services.payments.refunds import due_refunds, send_refund
 from services.reconcile import reconcile
 from services.shop import Shop
@@ -68,6 +69,11 @@ def register_tasks(queue: Huey, app: Flask) -> Callable[[str, int], None]:
         with app.app_context():
             usage.sync(shop())
             send_reminders(shop())
+
+    @queue.periodic_task(crontab(minute="7"), name="cancel_abandoned")
+    def cancel_unpaid_orders() -> None:
+        with app.app_context():
+            cancel_abandoned(shop())
 
     def knock(task: str, row_id: int) -> None:
         if task in LATER:

@@ -153,8 +153,13 @@ class FulfilmentStatus(StrEnum):
 
 
 class SupplierAttemptStatus(StrEnum):
-    """What is known about one request to the supplier; `sending` and `unknown` must be looked up, never repeated."""
+    """What is known about one request to the supplier.
 
+    `waiting`: nothing was bought, it may be sent. `sending` and `unknown`: it may have been carried out, so it is
+    looked up, or sent again under the same reference where the supplier recognises that.
+    """
+
+    WAITING = "waiting"
     SENDING = "sending"
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
@@ -587,6 +592,8 @@ class Fulfilment(Base):
     applied_at: Mapped[datetime | None] = mapped_column(Moment)
     verified_at: Mapped[datetime | None] = mapped_column(Moment)
     held_at: Mapped[datetime | None] = mapped_column(Moment)
+    # When a person last put a held order back to work.
+    retried_at: Mapped[datetime | None] = mapped_column(Moment)
 
     order: Mapped[Order] = relationship(back_populates="fulfilment")
 

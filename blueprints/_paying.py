@@ -50,11 +50,11 @@ def pay(order: Order) -> Response:
         return make_response(redirect(start_payment(current_shop(), order.id), code=303))
     except OrderNotPending:
         return see_other(order_page)
-    except (GatewayUnavailable, GatewayRefused):
-        return _payment_unavailable(order)
+    except (GatewayUnavailable, GatewayRefused) as error:
+        return _payment_unavailable(order, refused=isinstance(error, GatewayRefused))
 
 
-def _payment_unavailable(order: Order) -> Response:
-    response = make_response(render_template("orders/payment_unavailable.html", order=order), 503)
+def _payment_unavailable(order: Order, *, refused: bool = False) -> Response:
+    response = make_response(render_template("orders/payment_unavailable.html", order=order, refused=refused), 503)
     response.headers["Retry-After"] = "30"
     return private(response)

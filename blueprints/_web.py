@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, Response, current_app, make_response, redirect, render_template, request
+from flask import Flask, Response, abort, current_app, make_response, redirect, render_template, request
 from flask_babel import gettext as _
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
@@ -90,8 +90,21 @@ def prepare_web(app: Flask, settings: Settings) -> None:
     prepare_static(app)
     prepare_page(app, settings)
     app.wsgi_app = PageCache(app, app.wsgi_app)  # type: ignore[method-assign]
+    app.before_request(_refuse_nul)
     app.register_error_handler(CSRFError, _csrf_failed)
     app.register_error_handler(HTTPException, _http_error)
+
+
+def _refuse_nul() -> None:
+    """Answer a NUL character with 404 or 400: no text of ours holds one, and PostgreSQL takes none."""
+    if "\0" in request.path:
+        abort(404)
+    if "%00" in request.query_string.decode("latin-1"):
+        abort(400)
+    if request.mimetype == "application/x-www-form-urlencoded":
+        values = (value for name, found in request.form.lists() for value in (name, *found))
+        if any("\0" in value for value in values):
+            abort(400)
 
 
 def _csrf_failed(_error: CSRFError) -> Response:

@@ -60,7 +60,8 @@ class Store:
         self._position += 1
         self._documents.setdefault(collection, {})[key] = document
         self._database.execute(
-            "insert into documents values (?, ?, ?, ?) on conflict (collection, key) do update set body = excluded.body",
+            "insert into documents values (?, ?, ?, ?)"
+            " on conflict (collection, key) do update set body = excluded.body",
             (collection, key, self._position, json.dumps(document)),
         )
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po
 
-from scripts.update_catalogues import TEMPLATE, TRANSLATIONS, extract
+from scripts.update_catalogues import TEMPLATE, TRANSLATIONS, extract, read_catalogue
 from services.languages import LANGUAGES
 
 
@@ -24,21 +23,23 @@ def main() -> None:
 def _template_faults() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory:
         fresh = extract(Path(directory) / "messages.pot")
-        wanted = _ids(_read(fresh))
-    committed = _ids(_read(TEMPLATE)) if TEMPLATE.exists() else set()
+        wanted = _ids(read_catalogue(fresh))
+    committed = _ids(read_catalogue(TEMPLATE)) if TEMPLATE.exists() else set()
     yield from (f"{TEMPLATE.name} lacks {message!r}: run `make i18n`" for message in sorted(wanted - committed))
     yield from (f"{TEMPLATE.name} still has {message!r}: run `make i18n`" for message in sorted(committed - wanted))
 
 
 def _translation_faults() -> Iterator[str]:
     """Yield what a published language lacks; English is the source and has no catalogue."""
-    wanted = _ids(_read(TEMPLATE)) if TEMPLATE.exists() else set()
+    wanted = _ids(read_catalogue(TEMPLATE)) if TEMPLATE.exists() else set()
     for language in LANGUAGES.values():
         if language.code == "en":
             continue
         file = TRANSLATIONS / language.locale / "LC_MESSAGES" / "messages.po"
-        catalogue = _read(file)
+        catalogue = read_catalogue(file, language.locale)
         name = f"{language.locale}/messages.po"
+        if catalogue.fuzzy:
+            yield f"{name} has no header, so that it would not be compiled: run `make i18n`"
         yield from (f"{name} lacks {message!r}" for message in sorted(wanted - _ids(catalogue)))
         for message in catalogue:
             if not message.id:
@@ -49,11 +50,6 @@ def _translation_faults() -> Iterator[str]:
             if message.fuzzy:
                 yield f"{name} is unsure about {message.id!r}"
             yield from (f"{name}: {message.id!r}: {error}" for error in message.check(catalogue))
-
-
-def _read(file: Path) -> Catalog:
-    with file.open("rb") as stream:
-        return read_po(stream)
 
 
 def _ids(catalogue: Catalog) -> set[str]:

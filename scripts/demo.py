@@ -131,9 +131,9 @@ def _write_private(file: Path, content: str) -> None:
 
 def _run(demo: Demo, group: ProcessGroup) -> int:
     flask = [sys.executable, "-m", "flask", "--app", "app"]
+    group.start("sandbox", _sandbox(demo))
     _step("preparing the database", group, [*flask, "db", "upgrade"])
     sign_ins = _seed(demo, group, [*flask, "seed-demo"])
-    group.start("sandbox", _sandbox(demo))
     for line in (ROOT / "Procfile").read_text().splitlines():
         name, _, command = line.partition(":")
         group.start(name, ["sh", "-c", command.strip()])

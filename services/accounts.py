@@ -14,6 +14,9 @@ from services import account_tokens, links, passwords
 from services.mail import messages
 from services.shop import Shop
 
+# RFC 5321, section 4.5.3.1.3, less the angle brackets.
+LONGEST_EMAIL = 254
+
 
 class EmailInvalid(Exception):
     """This is not an e-mail address; the message says in English what is wrong with it."""
@@ -27,15 +30,27 @@ class WrongPassword(Exception):
     """Address and password do not belong together."""
 
 
+def mail_address(email: str) -> str:
+    """Return the address as every mail server takes it, an international domain in its ASCII form; raises EmailInvalid.
+
+    Names with letters beyond ASCII before the @ (RFC 6531) are refused: neither Stripe nor most servers take them.
+    """
+    try:
+        address = validate_email(email.strip(), check_deliverability=False, allow_smtputf8=False).ascii_email
+    except EmailNotValidError as error:
+        raise EmailInvalid(str(error)) from error
+    if address is None or len(address) > LONGEST_EMAIL:
+        raise EmailInvalid("too long")
+    return address
+
+
 def normalise_email(email: str) -> str:
     """Return the address as accounts are kept by it; raises EmailInvalid.
 
-    Mail servers may tell `A@` from `a@` (RFC 5321, section 2.4), but none in use does, and people type both.
+    Mail servers may tell `A@` from `a@` (RFC 5321, section 2.4), but none in use does, and people type both. Lower
+    case, never case folding: that makes one name of two domains that different people can own (straße.de, strasse.de).
     """
-    try:
-        return validate_email(email.strip(), check_deliverability=False).normalized.casefold()
-    except EmailNotValidError as error:
-        raise EmailInvalid(str(error)) from error
+    return mail_address(email).lower()
 
 
 def find_by_email(session: Session, email: str) -> Account | None:

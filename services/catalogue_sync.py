@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class NothingListed(Exception):
-    """The supplier lists no plan at all, which is more likely its trouble than the truth."""
+    """The supplier lists no plan or no top-up at all, which is more likely its trouble than the truth."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ def sync_catalogue(shop: Shop) -> Differences:
     transaction. Raises SupplierError and NothingListed.
     """
     listed = {plan.plan_code: plan for plan in shop.supplier.list_plans()}
-    if not listed:
+    topups = any(plan.topup for plan in listed.values())
+    if all(plan.topup for plan in listed.values()):
         raise NothingListed(shop.supplier.code)
     found = Differences()
     now = shop.clock.now()
@@ -55,6 +56,8 @@ def sync_catalogue(shop: Shop) -> Differences:
                 plan.supplier_cost = offer.cost
                 found.costs.append(plan.supplier_plan_code)
             if plan.supplier_topup_code is not None and plan.supplier_topup_code not in listed:
+                if not topups:
+                    raise NothingListed(f"{shop.supplier.code}: no top-ups")
                 plan.supplier_topup_code = None
                 found.no_topup.append(plan.supplier_plan_code)
         if found.gone or found.no_topup:

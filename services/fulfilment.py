@@ -12,6 +12,7 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 
 from models import Fulfilment, FulfilmentStatus, Order, OrderKind, db
+from services import fulfilment_rows as rows
 from services import fulfilment_steps as steps
 from services.order_states import WORKED_ON
 from services.shop import Shop
@@ -23,6 +24,14 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
 # Seconds between looks: an allocation takes seconds, a supplier that is down takes longer.
 WAITS = (2, 4, 8, 15, 30, 60, 120, 300, 600)
+# After this many looks, about a minute, the buyer is told that the supplier is slow.
+SLOW_AFTER = 6
+# How long an order may stay in a state, counted from the moment named, before a person has to look; and why.
+PATIENCE: dict[FulfilmentStatus, tuple[timedelta, str]] = {
+    FulfilmentStatus.WAITING: (timedelta(hours=24), "not_ordered"),
+    FulfilmentStatus.ORDERED: (timedelta(hours=1), "not_allocated"),
+    FulfilmentStatus.APPLIED: (timedelta(hours=6), "not_verified"),
+}
 
 
 def fulfil(shop: Shop, order_id: int) -> None:
@@ -42,10 +51,32 @@ def fulfil(shop: Shop, order_id: int) -> None:
         except SupplierError as error:
             log.warning("order %s waits: %s", order_id, error)
             _release(shop, order_id, reason=_reason(error))
+            _hold_when_late(shop, order_id)
             return
         _release(shop, order_id, again=moved)
         if not moved:
+            _hold_when_late(shop, order_id)
             return
+
+
+def retry(shop: Shop, order_id: int) -> bool:
+    """Put a held order back to where it was and look at it at once; return False when it is not held.
+
+    Whatever happened meanwhile is looked up before anything is sent again. Opens its own transaction.
+    """
+    with shop.transaction() as session:
+        fulfilment = session.get(Fulfilment, order_id, populate_existing=True, with_for_update=True)
+        if fulfilment is None or fulfilment.status is not FulfilmentStatus.HELD:
+            return False
+        fulfilment.status = FulfilmentStatus.WAITING
+        if fulfilment.ordered_at is not None:
+            fulfilment.status = FulfilmentStatus.ORDERED if fulfilment.applied_at is None else FulfilmentStatus.APPLIED
+        fulfilment.reason, fulfilment.tries, fulfilment.lease_until = "", 0, None
+        fulfilment.held_at, fulfilment.retried_at = None, shop.clock.now()
+        fulfilment.next_try_at = fulfilment.retried_at
+        rows.allow_sending_again(order_id)
+        shop.knock("fulfil", order_id)
+    return True
 
 
 def look_again(shop: Shop, supplier_order_id: str | None, supplier_esim_id: str | None) -> None:
@@ -53,7 +84,7 @@ def look_again(shop: Shop, supplier_order_id: str | None, supplier_esim_id: str 
     if supplier_order_id is None and supplier_esim_id is None:
         return
     with shop.transaction() as session:
-        for order_id in steps.open_orders_of(session, supplier_order_id, supplier_esim_id):
+        for order_id in rows.open_orders_of(session, supplier_order_id, supplier_esim_id):
             session.execute(
                 update(Fulfilment).where(Fulfilment.order_id == order_id).values(next_try_at=shop.clock.now())
             )
@@ -115,14 +146,33 @@ def _release(shop: Shop, order_id: int, *, again: bool = False, reason: str = ""
     now = shop.clock.now()
     with shop.transaction() as session:
         fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True)
-        if again:
-            fulfilment.tries = 0
-        wait = timedelta() if again else timedelta(seconds=WAITS[min(max(fulfilment.tries - 1, 0), len(WAITS) - 1)])
         fulfilment.lease_until = None
-        fulfilment.next_try_at = now + wait if fulfilment.status in WORKED_ON else None
-        fulfilment.reason = reason
-        if fulfilment.status in WORKED_ON and not again:
-            shop.knock("fulfil_later", order_id)
+        if fulfilment.status not in WORKED_ON:
+            fulfilment.next_try_at = None
+            return
+        if again:
+            fulfilment.tries, fulfilment.reason, fulfilment.next_try_at = 0, "", now
+            return
+        slow = "supplier_waiting" if fulfilment.tries >= SLOW_AFTER else ""
+        fulfilment.reason = reason or slow
+        fulfilment.next_try_at = now + timedelta(seconds=WAITS[min(max(fulfilment.tries - 1, 0), len(WAITS) - 1)])
+        shop.knock("fulfil_later", order_id)
+
+
+def _hold_when_late(shop: Shop, order_id: int) -> None:
+    """Put an order before a person when it has stayed in one state for longer than the buyer should wait."""
+    fulfilment = db.session.get_one(Fulfilment, order_id, populate_existing=True)
+    if fulfilment.status not in PATIENCE:
+        return
+    patience, reason = PATIENCE[fulfilment.status]
+    since = {
+        FulfilmentStatus.WAITING: db.session.get_one(Order, order_id).paid_at,
+        FulfilmentStatus.ORDERED: fulfilment.ordered_at,
+        FulfilmentStatus.APPLIED: fulfilment.applied_at,
+    }[fulfilment.status]
+    moments = [moment for moment in (since, fulfilment.retried_at) if moment is not None]
+    if moments and shop.clock.now() > max(moments) + patience:
+        steps.hold(shop, order_id, reason)
 
 
 def _reason(error: SupplierError) -> str:

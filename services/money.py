@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "AED")
 MONACO = ZoneInfo("Europe/Monaco")
 GIGABYTE = 1024**3
 MEGABYTE = 1024**2
+SECOND = timedelta(seconds=1)
 _FRACTIONS = get_global("currency_fractions")
 
 
@@ -58,11 +59,21 @@ def format_number(value: int, locale: str) -> str:
 
 def format_share(value: float, locale: str) -> str:
     """Return a share of one (0.25) as a whole percentage in `locale`."""
-    return format_percent(value, format="#,##0%", locale=locale)
+    return _format_percent((Decimal(str(value)) * 100).to_integral_value(ROUND_HALF_EVEN), locale)
+
+
+@lru_cache(maxsize=1024)
+def _format_percent(percent: Decimal, locale: str) -> str:
+    return format_percent(percent / 100, format="#,##0%", locale=locale)
 
 
 def format_moment(moment: datetime, locale: str) -> str:
     """Return a moment in Monaco's time, to the minute; the page names the zone once."""
+    return _format_minute(moment.replace(second=0, microsecond=0), locale)
+
+
+@lru_cache(maxsize=4096)
+def _format_minute(moment: datetime, locale: str) -> str:
     local = moment.astimezone(MONACO)
     pattern = str(get_datetime_format("medium", locale=locale))
     time = format_time(local, format="short", tzinfo=MONACO, locale=locale)
@@ -77,9 +88,18 @@ def format_day(moment: datetime | date, locale: str) -> str:
 
 def format_duration(duration: timedelta, locale: str) -> str:
     """Return about how long something takes, in its largest unit from minutes up."""
-    return format_timedelta(duration, granularity="minute", locale=locale)
+    return _format_timedelta(_whole_seconds(duration), locale, False)
 
 
 def format_age(age: timedelta, locale: str) -> str:
     """Return how long ago something was, in its largest unit from minutes up ("3 hours ago")."""
-    return format_timedelta(-age, granularity="minute", add_direction=True, locale=locale)
+    return _format_timedelta(_whole_seconds(-age), locale, True)
+
+
+@lru_cache(maxsize=4096)
+def _format_timedelta(duration: timedelta, locale: str, add_direction: bool) -> str:
+    return format_timedelta(duration, granularity="minute", add_direction=add_direction, locale=locale)
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return duration // SECOND * SECOND

@@ -1,4 +1,4 @@
-"""Which way orders, attempts, fulfilments and refunds may go: one table each, and nothing ever goes back."""
+"""Which way orders, attempts, fulfilments and refunds may go: one table each; nothing leads back before a payment."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ State = TypeVar("State", bound=StrEnum)
 ORDER: Mapping[O, frozenset[O]] = {
     O.PENDING: frozenset({O.PAID, O.CANCELLED}),
     O.PAID: frozenset({O.PART_REFUNDED, O.REFUNDED}),
-    O.PART_REFUNDED: frozenset({O.REFUNDED}),
-    O.REFUNDED: frozenset(),
+    # A refund that the bank returns makes the order paid again.
+    O.PART_REFUNDED: frozenset({O.REFUNDED, O.PAID}),
+    O.REFUNDED: frozenset({O.PART_REFUNDED, O.PAID}),
     O.CANCELLED: frozenset(),
 }
 
@@ -55,5 +56,5 @@ REFUND: Mapping[R, frozenset[R]] = {
 
 
 def sources(table: Mapping[State, frozenset[State]], target: State) -> tuple[State, ...]:
-    """Return the states from which `target` may be reached, for the WHERE of a conditional UPDATE."""
+    """Return the states from which `target` may be reached."""
     return tuple(state for state, targets in table.items() if target in targets)

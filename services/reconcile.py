@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 
 from models import Attempt, AttemptStatus, db
 from services.order_states import LIVE_ATTEMPTS
-from services.payments import PaymentError
+from services.payments import PaymentError, SessionState
 from services.payments.attempts import resume_attempt
 from services.payments.settlement import Outcome, apply_session, settle
 from services.shop import Shop
@@ -54,9 +54,10 @@ def _check_attempts(shop: Shop, report: Report) -> None:
             Attempt.created_at < before,
             or_(Attempt.checked_at.is_(None), Attempt.checked_at < before),
         )
-        .order_by(Attempt.checked_at, Attempt.id)
+        .order_by(Attempt.checked_at.nulls_first(), Attempt.id)
         .limit(BATCH)
     ).all()
+    db.session.commit()
     for attempt_id, session_id in rows:
         try:
             if session_id is None:
@@ -66,15 +67,25 @@ def _check_attempts(shop: Shop, report: Report) -> None:
         except PaymentError as error:
             log.warning("attempt %s: %s", attempt_id, error)
             report.errors += 1
+        except Exception:
+            # One row that cannot be dealt with must not keep all others from being looked up.
+            log.exception("attempt %s could not be reconciled", attempt_id)
+            report.errors += 1
 
 
 def _check_sessions(shop: Shop, report: Report) -> None:
     """Look at what Stripe has, so that money which no row of ours expects is found as well."""
-    settled = set(
+    done = set(
         db.session.scalars(
             select(Attempt.session_id).where(
-                Attempt.status.in_((AttemptStatus.SUCCEEDED, AttemptStatus.EXPIRED, AttemptStatus.SUPERSEDED)),
-                Attempt.session_id.is_not(None),
+                Attempt.status == AttemptStatus.SUCCEEDED, Attempt.created_at >= shop.clock.now() - WINDOW
+            )
+        )
+    )
+    over = set(
+        db.session.scalars(
+            select(Attempt.session_id).where(
+                Attempt.status.in_((AttemptStatus.EXPIRED, AttemptStatus.SUPERSEDED)),
                 Attempt.created_at >= shop.clock.now() - WINDOW,
             )
         )
@@ -82,15 +93,26 @@ def _check_sessions(shop: Shop, report: Report) -> None:
     db.session.commit()
     try:
         for state in shop.gateway.list_sessions(shop.clock.now() - WINDOW):
-            if state.attempt_reference is None or (state.session_id in settled and state.status != "complete"):
+            if state.attempt_reference is None or state.session_id in done:
                 continue
-            with shop.transaction():
-                outcome = apply_session(shop, state)
-            report.count(outcome)
-            if outcome is Outcome.UNKNOWN:
-                report.unknown_sessions.append(state.session_id)
+            if state.session_id in over and state.status != "complete":
+                continue
+            _apply(shop, state, report)
     except PaymentError as error:
         log.warning("sessions at Stripe could not be listed: %s", error)
         report.errors += 1
     if report.unknown_sessions:
         log.error("sessions at Stripe without a row here: %s", ", ".join(report.unknown_sessions))
+
+
+def _apply(shop: Shop, state: SessionState, report: Report) -> None:
+    try:
+        with shop.transaction():
+            outcome = apply_session(shop, state)
+    except Exception:
+        log.exception("session %s could not be reconciled", state.session_id)
+        report.errors += 1
+        return
+    report.count(outcome)
+    if outcome is Outcome.UNKNOWN:
+        report.unknown_sessions.append(state.session_id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from models import Esim, EsimStatus, Plan, PlanCountry
+from models import Esim, EsimStatus, Plan, PlanCountry, db
 from services.catalogue import PlanView, list_topup_plans
 from services.renewal_rules import EsimState, after_renewal
 from services.shop import Shop
@@ -21,10 +21,6 @@ log = logging.getLogger(__name__)
 TOPUPS_FRESH_FOR = timedelta(minutes=10)
 # The states in which a top-up is accepted (docs/suppliers.md).
 RENEWABLE = (EsimStatus.NEW, EsimStatus.INSTALLED, EsimStatus.ACTIVE, EsimStatus.DEPLETED)
-
-
-class PlanNotAccepted(Exception):
-    """The supplier does not accept this plan as a top-up of this eSIM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +39,10 @@ def refresh_topups(shop: Shop, esim: Esim, now: datetime) -> None:
     """
     if esim.topups_read_at is not None and now - esim.topups_read_at < TOPUPS_FRESH_FOR:
         return
+    iccid = esim.iccid
+    db.session.commit()
     try:
-        topups = shop.supplier.list_topups(esim.iccid)
+        topups = shop.supplier.list_topups(iccid)
     except SupplierError as error:
         log.warning("top-ups of eSIM %s unknown: %s", esim.id, error)
         return
@@ -58,6 +56,11 @@ def list_offers(session: Session, esim: Esim, language: str, currency: str) -> l
     """Return the plans on the shelf that the supplier accepts as a top-up of this eSIM."""
     codes = [topup["code"] for topup in esim.topups or ()]
     return list_topup_plans(session, codes, language, currency)
+
+
+def topup_cost(esim: Esim, topup_code: str) -> int | None:
+    """Return what the supplier last asked for this top-up, in ten-thousandths of a US dollar; None when unknown."""
+    return next((topup["cost"] for topup in esim.topups or () if topup["code"] == topup_code), None)
 
 
 def preview(esim: Esim, plan: PlanView) -> RenewalPreview:

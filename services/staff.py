@@ -104,7 +104,7 @@ def set_up(session: Session, secret: str, password_hash: str, now: datetime) -> 
 
 def authenticate(session: Session, email: str, password: str) -> Staff:
     """Return the member of staff with this address and password; raises SignInRefused, always after the same time."""
-    member = session.scalar(select(Staff).where(Staff.email == email.strip().casefold()))
+    member = session.scalar(select(Staff).where(Staff.email == email.strip().lower()))
     if not passwords.matches(member.password_hash if member else None, password) or member is None:
         raise SignInRefused
     return member

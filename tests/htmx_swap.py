@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import json
 import re
@@ -13,6 +12,7 @@ from bs4 import BeautifulSoup, Tag
 from bs4.element import PageElement
 
 from tests.page_client import Page
+from tests.page_rules import parse
 
 _REQUESTS = ("hx-get", "hx-post")
 # Of one request each, and of the swap itself; nothing that a visitor sees.
@@ -24,7 +24,8 @@ def apply_swap(page: Page, element: str, answer: Page) -> BeautifulSoup:
 
     Fails when the element does not ask for the answer's address, or when what is to be replaced is not there.
     """
-    soup = copy.copy(page.soup)
+    # A copy of the tree itself would lose doctype and head.
+    soup = parse(str(page.soup))
     asking = soup.select(element)
     assert len(asking) == 1, f"{len(asking)} elements for {element}"
     _check_address(asking[0], page, answer)

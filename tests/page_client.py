@@ -146,7 +146,8 @@ class PageClient:
         page = Page(response, response.request.full_path.rstrip("?"), page_rules.parse(response.text))
         assert response.status_code == status, _unexpected(page, status)
         if response.mimetype == "text/html" and not 300 <= status < 400:
-            page_rules.check(page.soup, response, fragment=htmx)
+            whole = response.text.lstrip()[:9].lower() == "<!doctype"
+            page_rules.check(page.soup, response, fragment=not whole)
         if not htmx:
             self.page = page
         return page

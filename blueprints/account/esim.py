@@ -23,6 +23,8 @@ TO_INSTALL = (EsimStatus.NEW, EsimStatus.INSTALLED)
 def esim(public_id: str) -> Response:
     """Show what is left of an eSIM, how old that figure is, and what can be done."""
     found = _load(public_id)
+    if is_htmx():
+        return render_page("account/esim.html", "account/_usage.html", esim=found, panel=_panel(found))
     return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
 
 
@@ -34,9 +36,10 @@ def read_usage(public_id: str) -> Response:
     found = _load(public_id)
     usage.read(current_shop(), found.id)
     if not is_htmx():
-        return see_other(url_for("account.esim", public_id=public_id, _anchor="usage"))
+        install = request.args.get("install")
+        return see_other(url_for("account.esim", public_id=public_id, install=install, _anchor="usage"))
     found = _load(public_id)
-    return render_page("account/esim.html", "account/_usage.html", esim=found, panel=_panel(found))
+    return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
 
 
 @blueprint.post("/account/esims/<public_id>/nickname")
@@ -67,17 +70,16 @@ def _panel(found: Esim) -> Panel:
 
 def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
     panel = _panel(found)
-    names = overview.plan_names(db.session(), [found.plan_id], current_language().code)
     # A QR code takes longer to draw than all the rest of the page, so it is drawn where it is of use.
     wanted = found.status in TO_INSTALL or "install" in request.args
     return render_page(
         "account/esim.html",
-        "account/_usage.html",
+        "account/esim.htmx.html",
         status,
         esim=found,
         panel=panel,
         form=form,
-        plan_name=names[found.plan_id],
+        plan_name=overview.plan_name(db.session(), found.plan_id, current_language().code),
         install=_install(found) if wanted and not panel.ended else None,
     )
 

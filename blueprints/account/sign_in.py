@@ -15,7 +15,7 @@ from services import accounts
 
 def typed_email() -> str:
     """Return the address that was typed, as the key of a limit per account."""
-    return "account:" + request.form.get("email", "").strip().casefold()[:254]
+    return "account:" + request.form.get("email", "").strip().lower()[:254]
 
 
 def _failed(response: Response) -> bool:

@@ -7,7 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField, ValidationError
 from wtforms.validators import InputRequired
 
-from services.accounts import EmailInvalid, normalise_email
+from services.accounts import EmailInvalid, mail_address
 from services.email_hints import suggest_email
 
 
@@ -44,9 +44,8 @@ class CheckoutForm(FlaskForm):
         """Refuse what is no address, and ask once about one that looks mistyped."""
         email = (field.data or "").strip()
         try:
-            normalise_email(email)
+            field.data = mail_address(email)
         except EmailInvalid as error:
             raise ValidationError(_l("Enter an e-mail address like name@example.com.")) from error
-        field.data = email
         if self.suggestion is not None:
             raise ValidationError(_l("This address looks mistyped. Please check it below."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,13 +17,10 @@ from services.delivery import install_info
 from services.links import check_order_key
 from services.order_progress import codes_are_shown, progress_of
 from services.orders import OrderNotFound, find_order, live_attempt
-from services.payments import PaymentError
 from services.payments.refunds import refunded_minor
-from services.payments.settlement import settle
+from services.payments.settlement import look_at_payment
 from services.renewal_rules import EsimState
 
-# A page that is reloaded in anger asks Stripe at most this often.
-ASK_STRIPE_EVERY = timedelta(seconds=3)
 # For this long after coming back from Stripe, the page keeps looking for the payment by itself.
 WATCH_FOR = timedelta(minutes=10)
 
@@ -37,11 +33,11 @@ def order(public_id: str) -> Response:
     if key is not None:
         return _open_with_key(public_id, key)
     found = _load(public_id)
-    if _look_at_stripe(found):
-        # Read again: the payment may just have been recorded.
-        db.session.expire_all()
-        found = _load(public_id)
-    return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found)))
+    answered = _look_at_stripe(found)
+    # Read again: the payment may just have been recorded.
+    db.session.expire_all()
+    found = _load(public_id)
+    return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found, answered)))
 
 
 @blueprint.post("/orders/<public_id>/payment")
@@ -87,24 +83,17 @@ def _load(public_id: str) -> Order:
 
 
 def _look_at_stripe(found: Order) -> bool:
-    """Ask Stripe about an unpaid order whose session is open: the buyer may be faster than the webhook.
+    """Ask Stripe about an unpaid order whose payment page is open: the buyer may be faster than the webhook.
 
-    Returns whether it was asked.
+    Returns whether what we know is what Stripe knows.
     """
     attempt = live_attempt(db.session(), found.id) if found.status is OrderStatus.PENDING else None
     if attempt is None or attempt.session_id is None:
-        return False
-    if attempt.checked_at is not None and now() - attempt.checked_at < ASK_STRIPE_EVERY:
-        return False
-    session_id = attempt.session_id
-    db.session.commit()
-    # When Stripe does not answer, the page says that the payment is looked for; webhook and reconcile will find it.
-    with suppress(PaymentError):
-        settle(current_shop(), session_id)
-    return True
+        return True
+    return look_at_payment(current_shop(), attempt.id)
 
 
-def _context(found: Order) -> dict[str, Any]:
+def _context(found: Order, answered: bool) -> dict[str, Any]:
     progress = progress_of(found)
     attempt = live_attempt(db.session(), found.id) if found.status is OrderStatus.PENDING else None
     processing = attempt is not None and attempt.status is AttemptStatus.PROCESSING
@@ -115,6 +104,7 @@ def _context(found: Order) -> dict[str, Any]:
         "progress": progress,
         "processing": processing,
         "watching": watching,
+        "uncharged": answered and not found.payments,
         "polls": watching or progress.moves,
         "install": install_info(found.esim, found.plan_facts)
         if found.esim is not None and codes_are_shown(found)

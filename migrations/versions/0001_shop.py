@@ -1,4 +1,4 @@
-"""shop."""
+"""Shop."""
 
 from __future__ import annotations
 
@@ -391,6 +391,7 @@ def upgrade() -> None:
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("held_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("retried_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["order_id"], ["orders.id"], name=op.f("fk_fulfilments_order_id")),
         sa.PrimaryKeyConstraint("order_id", name=op.f("pk_fulfilments")),
     )
@@ -438,6 +439,7 @@ def upgrade() -> None:
         sa.Column(
             "status",
             sa.Enum(
+                "waiting",
                 "sending",
                 "accepted",
                 "unknown",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -14,7 +15,14 @@ from services.languages import get_language
 from services.links import order_page_url, order_url
 from services.money import format_data
 from services.orders import OrderNotPending, live_attempt, lock_order
-from services.payments import AnswerReplayed, GatewayUnavailable, SessionNotFound, SessionRequest, SessionState
+from services.payments import (
+    AnswerReplayed,
+    GatewayRefused,
+    GatewayUnavailable,
+    SessionNotFound,
+    SessionRequest,
+    SessionState,
+)
 from services.payments.settlement import apply_session
 from services.shop import Shop
 
@@ -24,6 +32,10 @@ log = logging.getLogger(__name__)
 SESSION_LIFETIME = timedelta(minutes=60)
 # A buyer who comes back is sent to the open session only while there is time left to pay on it.
 TIME_TO_PAY = timedelta(minutes=5)
+# A request that Stripe refuses within this time after it was made is refused for what it says, not for its age.
+STILL_FRESH = timedelta(minutes=1)
+# Closing an outdated session, giving up a request that cannot succeed any more, and opening a fresh one.
+ROUNDS = 3
 
 
 def start_payment(shop: Shop, order_id: int) -> str:
@@ -32,7 +44,7 @@ def start_payment(shop: Shop, order_id: int) -> str:
     Opens its own transactions. Raises OrderNotPending when the order was paid or cancelled in the meantime, and
     GatewayUnavailable when Stripe does not answer; asking again then continues under the same key.
     """
-    for _round in range(3):
+    for _round in range(ROUNDS):
         attempt = _prepare(shop, order_id)
         if attempt.status is AttemptStatus.PROCESSING:
             raise OrderNotPending(attempt.order)
@@ -44,7 +56,7 @@ def start_payment(shop: Shop, order_id: int) -> str:
         url = _open(shop, attempt)
         if url is not None:
             return url
-    raise GatewayUnavailable("no session after three rounds")
+    raise GatewayUnavailable(f"no session after {ROUNDS} rounds")
 
 
 def stop_payment(shop: Shop, order_id: int) -> None:
@@ -61,11 +73,13 @@ def stop_payment(shop: Shop, order_id: int) -> None:
 def resume_attempt(shop: Shop, attempt_id: int) -> None:
     """Find out what became of an attempt whose session is unknown: ask again under its key, or give it up.
 
-    Nobody was given an address for it; but the buyer's browser may have been, when only our own note of it was lost.
+    Opens its own transactions; raises GatewayRefused and GatewayUnavailable.
     """
-    attempt = db.session.get_one(Attempt, attempt_id)
+    attempt = db.session.get_one(Attempt, attempt_id, populate_existing=True)
+    db.session.commit()
     if attempt.status is AttemptStatus.CREATED and attempt.session_id is None:
-        _open(shop, attempt)
+        with suppress(OrderNotPending):
+            _open(shop, attempt)
 
 
 def _prepare(shop: Shop, order_id: int) -> Attempt:
@@ -82,7 +96,8 @@ def _prepare(shop: Shop, order_id: int) -> Attempt:
             attempt.status = AttemptStatus.SUPERSEDED
             session.flush()
             attempt = _new_attempt(shop, session, order)
-        attempt.order = order
+        # Loaded here, because the order is read after the transaction, while Stripe is asked.
+        attempt.order, _esim = order, order.esim
         return attempt
 
 
@@ -161,6 +176,14 @@ def _open(shop: Shop, attempt: Attempt) -> str | None:
         # Stripe keeps a failure under its key for a day. Nobody was given an address, so a new key cannot pay twice.
         _give_up(shop, attempt)
         return None
+    except GatewayRefused:
+        # Nothing exists under this key. Too little time left on the request is mended by a fresh one; anything else
+        # is refused again and told.
+        fresh = shop.clock.now() < attempt.created_at + STILL_FRESH
+        _give_up(shop, attempt)
+        if fresh:
+            raise
+        return None
     with shop.transaction() as session:
         order = lock_order(session, attempt.order_id)
         row = session.get_one(Attempt, attempt.id, populate_existing=True)
@@ -182,24 +205,32 @@ def _open(shop: Shop, attempt: Attempt) -> str | None:
 
 
 def _give_up(shop: Shop, attempt: Attempt) -> None:
+    """End an attempt whose address nobody was given."""
     with shop.transaction() as session:
+        lock_order(session, attempt.order_id)
         row = session.get_one(Attempt, attempt.id, populate_existing=True)
-        if row.status is AttemptStatus.CREATED:
+        if row.status is AttemptStatus.CREATED and row.session_id is None:
             row.status = AttemptStatus.SUPERSEDED
 
 
 def _close(shop: Shop, attempt: Attempt) -> None:
-    """Make sure that nobody can pay on this attempt any more, and settle it when somebody already has."""
+    """Make sure that nobody can pay on this attempt any more, and settle it when somebody already has.
+
+    Raises GatewayUnavailable when Stripe leaves the session open.
+    """
     assert attempt.session_id is not None
     try:
         state = shop.gateway.expire_session(attempt.session_id)
     except SessionNotFound:
         log.error("Stripe does not know the session of attempt %s", attempt.id)
         state = None
+    if state is not None and state.status == "open":
+        raise GatewayUnavailable("the session stays open")
     if state is not None and state.status != "expired":
         _apply(shop, state)
         return
     with shop.transaction() as session:
+        lock_order(session, attempt.order_id)
         row = session.get_one(Attempt, attempt.id, populate_existing=True)
         if row.status in (AttemptStatus.OPEN, AttemptStatus.CREATED):
             row.status = AttemptStatus.SUPERSEDED

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from models import Order, OrderStatus, Payment, PaymentKind, Refund, RefundStatus, db
 from services.identifiers import random_key
 from services.mail import messages
+from services.order_states import ORDER, REFUND, sources
 from services.orders import lock_order
-from services.payments import AnswerReplayed, GatewayRefused, GatewayUnavailable, RefundState
+from services.payments import GatewayRefused, PaymentError, RefundState
 from services.shop import Shop
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,12 @@ STATUSES = {
     "succeeded": RefundStatus.SUCCEEDED,
     "failed": RefundStatus.FAILED,
     "canceled": RefundStatus.CANCELED,
+}
+# Refusals that no later try can change, and what they say of the money: it is back already, or the buyer's bank has it.
+FINAL_REFUSALS = {
+    "charge_already_refunded": RefundStatus.SUCCEEDED,
+    "charge_disputed": RefundStatus.FAILED,
+    "resource_missing": RefundStatus.FAILED,
 }
 WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
@@ -77,13 +84,17 @@ def send_refund(shop: Shop, refund_id: int) -> None:
         return
     try:
         state = _ask(shop, refund)
-    except (GatewayUnavailable, AnswerReplayed) as error:
-        # The claim has already set when to try again. A stored failure is forgotten by Stripe after a day.
-        log.warning("refund %s: %s", refund.id, error)
-        return
     except GatewayRefused as error:
         log.error("refund %s refused: %s", refund.id, error.code)
-        state = None
+        if error.code in FINAL_REFUSALS:
+            with shop.transaction():
+                _apply(shop, refund_id, refund.reference, FINAL_REFUSALS[error.code])
+        # Any other refusal may pass, as an empty balance at Stripe does; the claim has set when to try again.
+        return
+    except PaymentError as error:
+        # Nobody knows yet what happened, so the same key is sent again. Stripe forgets a stored failure after a day.
+        log.warning("refund %s: %s", refund.id, error)
+        return
     with shop.transaction():
         apply_refund(shop, refund_id, state)
 
@@ -113,36 +124,48 @@ def _ask(shop: Shop, refund: Refund) -> RefundState:
     return shop.gateway.refund(refund.payment.reference, refund.amount_minor, refund.idempotency_key)
 
 
-def apply_refund(shop: Shop, refund_id: int, state: RefundState | None) -> None:
-    """Record how a refund stands at Stripe (None: refused), inside the caller's transaction."""
+def apply_refund(shop: Shop, refund_id: int, state: RefundState) -> None:
+    """Record how a refund stands at Stripe, inside the caller's transaction."""
+    _apply(shop, refund_id, state.reference, STATUSES.get(state.status, RefundStatus.PENDING))
+
+
+def _apply(shop: Shop, refund_id: int, reference: str | None, target: RefundStatus) -> None:
     session = db.session()
     refund = session.get_one(Refund, refund_id)
     payment = session.get_one(Payment, refund.payment_id)
     order = lock_order(session, payment.order_id)
     session.refresh(refund)
-    if refund.status not in MOVING:
+    if refund.status not in sources(REFUND, target) and refund.status is not target:
         return
-    target = STATUSES.get(state.status, RefundStatus.PENDING) if state else RefundStatus.FAILED
-    refund.reference = state.reference if state else None
-    refund.status = target
+    moved = refund.status is not target
+    refund.reference, refund.status = reference, target
     refund.next_try_at = shop.clock.now() + PENDING_CHECK if target is RefundStatus.PENDING else None
+    session.flush()
+    if not moved:
+        return
+    _book(order, payment)
     if target is RefundStatus.SUCCEEDED:
-        session.flush()
-        _book(order, payment)
         messages.order_refunded(shop, order, refund, refund.cause)
+    elif target in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        # The buyer does not have the money: a person has to send it another way.
+        log.error("refund %s of order %s did not arrive: %s", refund.id, order.public_id, target.value)
 
 
 def _book(order: Order, payment: Payment) -> None:
-    """Move the order when its settling payment went back; a surplus that returns leaves the order paid."""
+    """Bring the order's status in step with what is back; a surplus that returns leaves the order as it is."""
     if payment.kind is not PaymentKind.SETTLING:
         return
     session = db.session()
     gone = session.scalar(
-        select(func.sum(Refund.amount_minor)).where(
+        select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(
             Refund.payment_id == payment.id, Refund.status == RefundStatus.SUCCEEDED
         )
     )
-    order.status = OrderStatus.REFUNDED if (gone or 0) >= payment.amount_minor else OrderStatus.PART_REFUNDED
+    target = OrderStatus.PART_REFUNDED if gone else OrderStatus.PAID
+    if gone and gone >= payment.amount_minor:
+        target = OrderStatus.REFUNDED
+    if order.status in sources(ORDER, target):
+        order.status = target
 
 
 def refunded_minor(session: Session, order: Order) -> int:

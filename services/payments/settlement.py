@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from models import (
@@ -22,12 +23,14 @@ from models import (
 from services.mail import messages
 from services.order_states import ATTEMPT, sources
 from services.orders import lock_order
-from services.payments import SessionState
+from services.payments import PaymentError, SessionState
 from services.payments.refunds import request_refund
 from services.shop import Shop
 
 log = logging.getLogger(__name__)
 
+# A page that is reloaded in anger asks Stripe at most this often.
+LOOK_EVERY = timedelta(seconds=3)
 PAID = ("paid", "no_payment_required")
 # A delayed payment whose intent is in one of these states has failed for good (docs.stripe.com/payments/intents).
 DEAD_INTENTS = ("requires_payment_method", "canceled")
@@ -57,6 +60,34 @@ def settle(shop: Shop, session_id: str) -> Outcome:
     state = shop.gateway.get_session(session_id)
     with shop.transaction():
         return apply_session(shop, state)
+
+
+def look_at_payment(shop: Shop, attempt_id: int) -> bool:
+    """Settle an attempt unless it was looked at within three seconds; return whether Stripe had an answer.
+
+    However many pages ask at the same time, one of them asks Stripe, so that a slow Stripe cannot keep every web
+    process waiting. Opens its own transactions.
+    """
+    now = shop.clock.now()
+    with shop.transaction() as session:
+        turn = session.execute(
+            update(Attempt)
+            .where(
+                Attempt.id == attempt_id,
+                Attempt.session_id.is_not(None),
+                or_(Attempt.checked_at.is_(None), Attempt.checked_at <= now - LOOK_EVERY),
+            )
+            .values(checked_at=now)
+            .returning(Attempt.session_id)
+        ).scalar_one_or_none()
+    if turn is None:
+        return True
+    try:
+        settle(shop, turn)
+    except PaymentError:
+        # Webhook and reconcile will find it.
+        return False
+    return True
 
 
 def apply_session(shop: Shop, state: SessionState) -> Outcome:

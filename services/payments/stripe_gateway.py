@@ -109,7 +109,7 @@ class StripeGateway:
 
     def refund(self, payment_reference: str, amount_minor: int, idempotency_key: str) -> RefundState:
         """Send money back once per key."""
-        with _translated():
+        with _translated(session=False):
             refund = self._client.v1.refunds.create(
                 {"payment_intent": payment_reference, "amount": amount_minor, "metadata": {"origin": ORIGIN}},
                 {"idempotency_key": idempotency_key},
@@ -118,7 +118,7 @@ class StripeGateway:
 
     def get_refund(self, reference: str) -> RefundState:
         """Return a refund as it is now."""
-        with _translated():
+        with _translated(session=False):
             return _refund_state(self._client.v1.refunds.retrieve(reference))
 
     def parse_event(self, payload: bytes, signature: str) -> PaymentEvent:
@@ -128,16 +128,16 @@ class StripeGateway:
         """
         try:
             event = stripe.Webhook.construct_event(payload, signature, self._settings.webhook_secret)
-            event_id, kind, created = str(event.id), str(event.type), int(event.created)
+            event_id, kind, livemode = str(event.id), str(event.type), bool(event.livemode)
+            created_at = datetime.fromtimestamp(event.created, UTC)
             described = event.data.object
             object_id = str(described["id"]) if "id" in described else ""
-        except (ValueError, AttributeError, KeyError, TypeError, stripe.SignatureVerificationError) as error:
+        except (ValueError, AttributeError, KeyError, TypeError, OverflowError, stripe.SignatureVerificationError) as error:
             raise BadSignature(type(error).__name__) from error
-        created_at = datetime.fromtimestamp(created, UTC)
         return PaymentEvent(
             event_id=event_id,
             type=kind,
-            livemode=bool(event.livemode),
+            livemode=livemode,
             object_id=object_id,
             session_id=object_id if kind.startswith("checkout.session.") else None,
             created_at=created_at,
@@ -145,13 +145,13 @@ class StripeGateway:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn Stripe's errors into ours; logs Stripe's request id, never a body."""
+def _translated(session: bool = True) -> Iterator[None]:
+    """Turn Stripe's errors into ours; logs Stripe's request id, never a body. An unknown id is that of a `session`."""
     try:
         yield
     except stripe.InvalidRequestError as error:
         log.warning("Stripe refused: %s %s (%s)", error.code, error.param, error.request_id)
-        if error.code == "resource_missing":
+        if error.code == "resource_missing" and session:
             raise SessionNotFound(str(error.code)) from error
         raise GatewayRefused(error.user_message or "refused", str(error.code or "")) from error
     except stripe.IdempotencyError as error:

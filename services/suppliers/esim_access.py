@@ -11,19 +11,17 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import httpx
 
 from config import EsimAccessSettings
-from models import EsimStatus
 from services import suppliers
-from services.activation_codes import parse_activation_code
 from services.suppliers import (
     Capabilities,
-    Profile,
     PurchaseRequest,
     PurchaseResult,
     Reading,
@@ -31,8 +29,12 @@ from services.suppliers import (
     SupplierPlan,
     TopupRequest,
 )
+from services.suppliers import esim_access_answers as answers
 
 log = logging.getLogger(__name__)
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
 
 TIMEOUT = httpx.Timeout(20, connect=5)
 STILL_ALLOCATING = "200010"
@@ -51,21 +53,18 @@ ERRORS: dict[str, type[suppliers.SupplierError]] = {
     **dict.fromkeys(("310272", "310403"), suppliers.NotFound),
 }
 
-STATUSES: dict[str, EsimStatus] = {
-    "CREATE": EsimStatus.NEW,
-    "PAYING": EsimStatus.NEW,
-    "PAID": EsimStatus.NEW,
-    "GETTING_RESOURCE": EsimStatus.NEW,
-    "GOT_RESOURCE": EsimStatus.NEW,
-    "IN_USE": EsimStatus.ACTIVE,
-    "USED_UP": EsimStatus.DEPLETED,
-    "UNUSED_EXPIRED": EsimStatus.EXPIRED,
-    "USED_EXPIRED": EsimStatus.EXPIRED,
-    "CANCEL": EsimStatus.CANCELLED,
-    "REVOKE": EsimStatus.CANCELLED,
-    "REVOKED": EsimStatus.CANCELLED,
-    "SUSPENDED": EsimStatus.SUSPENDED,
-}
+
+def _readable(method: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
+    """Make an answer that is JSON but not what was documented an unknown outcome, like one that is no JSON."""
+
+    @wraps(method)
+    def reading(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
+        try:
+            return method(*args, **kwargs)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise suppliers.OutcomeUnknown(f"{method.__name__}: {type(error).__name__} in the answer") from error
+
+    return reading
 
 
 class EsimAccess:
@@ -84,18 +83,21 @@ class EsimAccess:
         self._settings = settings
         self._client = httpx.Client(timeout=TIMEOUT, transport=httpx.HTTPTransport(retries=0))
 
+    @_readable
     def list_plans(self) -> list[SupplierPlan]:
         """Return everything the supplier sells, plans and top-ups."""
         return [
-            _plan(item, topup=topup)
+            answers.plan_of(item, topup=topup)
             for topup in (False, True)
             for item in self._package_list({"type": "TOPUP" if topup else "BASE"})
         ]
 
+    @_readable
     def list_topups(self, iccid: str) -> list[SupplierPlan]:
         """Return the top-ups that the supplier accepts for this eSIM now."""
-        return [_plan(item, topup=True) for item in self._package_list({"type": "TOPUP", "iccid": iccid})]
+        return [answers.plan_of(item, topup=True) for item in self._package_list({"type": "TOPUP", "iccid": iccid})]
 
+    @_readable
     def place_order(self, request: PurchaseRequest) -> PurchaseResult:
         """Order a new eSIM; the same reference is the same order at the supplier, however often it is sent."""
         item: dict[str, Any] = {"packageCode": request.plan_code, "count": 1}
@@ -112,8 +114,9 @@ class EsimAccess:
             if error.code != DUPLICATE_REFERENCE:
                 raise
             return self._find_order(request.reference)
-        return PurchaseResult(supplier_order_id=_text(answer, "orderNo"), profile=None)
+        return PurchaseResult(supplier_order_id=answers.required_text(answer, "orderNo"), profile=None)
 
+    @_readable
     def get_order(self, supplier_order_id: str) -> PurchaseResult:
         """Return an accepted order, with its profile once that is allocated."""
         try:
@@ -123,8 +126,11 @@ class EsimAccess:
                 raise
             items = []
         ready = [item for item in items if item.get("ac")]
-        return PurchaseResult(supplier_order_id=supplier_order_id, profile=_profile(ready[0]) if ready else None)
+        return PurchaseResult(
+            supplier_order_id=supplier_order_id, profile=answers.profile_of(ready[0]) if ready else None
+        )
 
+    @_readable
     def place_topup(self, request: TopupRequest) -> None:
         """Order a top-up; returning means that the supplier accepted it."""
         body: dict[str, Any] = {
@@ -140,13 +146,15 @@ class EsimAccess:
             if error.code != DUPLICATE_REFERENCE:
                 raise
 
+    @_readable
     def read_esim(self, supplier_esim_id: str) -> Reading:
         """Return what the supplier says of an eSIM now; raises NotFound."""
         items = [item for item in self._query({"esimTranNo": supplier_esim_id}) if item.get("iccid")]
         if not items:
             raise suppliers.NotFound(f"no eSIM {supplier_esim_id}")
-        return _reading(items[0])
+        return answers.reading_of(items[0])
 
+    @_readable
     def read_usage(self, supplier_esim_ids: Sequence[str]) -> dict[str, tuple[int, int, datetime | None]]:
         """Return used bytes, total bytes and their moment per eSIM, for those that the supplier knows."""
         found: dict[str, tuple[int, int, datetime | None]] = {}
@@ -155,10 +163,11 @@ class EsimAccess:
             answer = self._call("/esim/usage/query", {"esimTranNoList": batch})
             items = answer.get("esimUsageList", []) if isinstance(answer, dict) else answer
             for item in items:
-                moment = _moment(item.get("lastUpdateTime"))
+                moment = answers.moment(item.get("lastUpdateTime"))
                 found[str(item["esimTranNo"])] = (int(item["dataUsage"]), int(item["totalData"]), moment)
         return found
 
+    @_readable
     def balance(self) -> int:
         """Return what is left on our account, in ten-thousandths of a US dollar."""
         return int(self._call("/balance/query", {})["balance"])
@@ -175,11 +184,10 @@ class EsimAccess:
         kind, content = str(event.get("notifyType", "")), event["content"]
         if kind == "CHECK_HEALTH":
             return None
-        order_id, esim_id = content.get("orderNo"), content.get("esimTranNo")
         return SupplierEvent(
             kind=kind,
-            supplier_order_id=str(order_id) if order_id else None,
-            supplier_esim_id=str(esim_id) if esim_id else None,
+            supplier_order_id=answers.identifier(content.get("orderNo")),
+            supplier_esim_id=answers.identifier(content.get("esimTranNo")),
         )
 
     def _package_list(self, wanted: dict[str, str]) -> list[dict[str, Any]]:
@@ -233,7 +241,11 @@ class EsimAccess:
         code = str(answer.get("errorCode") or "")
         message = str(answer.get("errorMsg") or answer.get("errorMessage") or "")[:100]
         log.info("eSIM Access %s: %s %s", path, code, message)
-        raise ERRORS.get(code, silence)(f"{path}: {code} {message}", code)
+        meaning = ERRORS.get(code, silence)
+        if not buys and issubclass(meaning, suppliers.Refused):
+            # Only a request to buy can be refused for good; a question that went wrong says nothing of an order.
+            meaning = suppliers.Temporary
+        raise meaning(f"{path}: {code} {message}", code)
 
     def _headers(self, raw: bytes) -> dict[str, str]:
         code = self._settings.access_code
@@ -247,72 +259,3 @@ class EsimAccess:
             "RT-Timestamp": timestamp,
             "RT-Signature": signature,
         }
-
-
-def _plan(item: dict[str, Any], *, topup: bool) -> SupplierPlan:
-    per_day = item.get("dataType") == 2
-    return SupplierPlan(
-        plan_code=_text(item, "packageCode"),
-        topup=topup,
-        name=_text(item, "name"),
-        countries=tuple(code for code in str(item.get("location", "")).split(",") if code),
-        data_bytes=int(item["volume"]) or None,
-        per_day=per_day,
-        days=int(item["duration"]),
-        cost=int(item["price"]),
-        topup_supported=item.get("supportTopUpType") == 2,
-        install_within_days=int(item["unusedValidTime"]) if item.get("unusedValidTime") else None,
-    )
-
-
-def _profile(item: dict[str, Any]) -> Profile:
-    code = parse_activation_code(str(item["ac"]))
-    reading = _reading(item)
-    return Profile(
-        supplier_esim_id=reading.supplier_esim_id,
-        iccid=reading.iccid,
-        smdp_address=code.smdp_address,
-        matching_id=code.matching_id,
-        confirmation_code=None,
-        apn=str(item.get("apn") or ""),
-        install_by=reading.expires_at if reading.activated_at is None else None,
-        reading=reading,
-    )
-
-
-def _reading(item: dict[str, Any]) -> Reading:
-    status = STATUSES.get(str(item.get("esimStatus", "")), EsimStatus.UNKNOWN)
-    used = int(item.get("orderUsage") or 0)
-    activated_at = _moment(item.get("activateTime"))
-    if status is EsimStatus.NEW and item.get("eid"):
-        status = EsimStatus.INSTALLED
-    if status is EsimStatus.ACTIVE and activated_at is None and used == 0:
-        status = EsimStatus.INSTALLED
-    total = item.get("totalVolume")
-    return Reading(
-        supplier_esim_id=_text(item, "esimTranNo"),
-        iccid=_text(item, "iccid"),
-        status=status,
-        total_bytes=int(total) if total is not None else None,
-        used_bytes=used,
-        total_days=int(item["totalDuration"]) if item.get("totalDuration") is not None else None,
-        activated_at=activated_at,
-        expires_at=_moment(item.get("expiredTime")),
-        package_count=len(item.get("packageList") or []),
-        as_of=_moment(item.get("lastUpdateTime")),
-    )
-
-
-def _text(item: dict[str, Any], name: str) -> str:
-    value = item.get(name)
-    if value in (None, ""):
-        raise suppliers.OutcomeUnknown(f"the supplier's answer lacks {name}")
-    return str(value)
-
-
-def _moment(text: object) -> datetime | None:
-    """Return the moment in `text`; the supplier writes `+0000`, `Z` or nothing."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(str(text))
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

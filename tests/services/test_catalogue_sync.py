@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from models import Plan, PlanState, db
 from services.catalogue import catalogue_version
-from services.catalogue_sync import NothingListed, sync_catalogue
+from services.catalogue_sync import Differences, NothingListed, sync_catalogue
 from services.shop import Shop
 from services.suppliers import Supplier, SupplierError, SupplierPlan
 from tests import both_databases
@@ -39,6 +39,11 @@ def selling(money: MoneyWorld, sells: Callable[[SupplierPlan], bool]) -> Shop:
     return replace(money.shop, supplier=cast("Supplier", Selling(money.shop.supplier, sells)))
 
 
+def sync(money: MoneyWorld, shop: Shop | None = None) -> Differences:
+    money.fresh()
+    return sync_catalogue(shop or money.shop)
+
+
 def plan(money: MoneyWorld, code: str = CODE) -> Plan:
     money.fresh()
     return db.session.scalars(select(Plan).where(Plan.supplier_plan_code == code)).one()
@@ -51,39 +56,39 @@ def shelf(money: MoneyWorld) -> Sequence[Any]:
 
 
 def test_costs_come_over_and_a_second_run_changes_nothing(money: MoneyWorld) -> None:
-    first = sync_catalogue(money.shop)
+    first = sync(money)
     assert CODE in first.costs
     assert (first.gone, first.no_topup) == ([], [])
     assert plan(money).supplier_cost == 122_000
     assert plan(money).supplier_checked_at == money.clock.now()
     before, version = shelf(money), catalogue_version(db.session())
     money.clock.advance(hours=1)
-    assert not sync_catalogue(money.shop)
+    assert not sync(money)
     assert shelf(money) == before
     assert catalogue_version(db.session()) == version
 
 
 def test_a_changed_cost_is_named(money: MoneyWorld) -> None:
-    sync_catalogue(money.shop)
+    sync(money)
     money.supplier.set_price(CODE, 130_000)
-    assert sync_catalogue(money.shop).costs == [CODE]
+    assert sync(money).costs == [CODE]
     assert plan(money).supplier_cost == 130_000
 
 
 def test_what_is_gone_leaves_the_shelf_and_stays_on_the_books(money: MoneyWorld) -> None:
     version = catalogue_version(db.session())
     shop = selling(money, lambda listed: listed.plan_code != CODE)
-    assert sync_catalogue(shop).gone == [CODE]
+    assert sync(money, shop).gone == [CODE]
     assert plan(money).state is PlanState.HIDDEN
     assert catalogue_version(db.session()) > version
-    assert not sync_catalogue(shop)
+    assert not sync(money, shop)
 
 
 def test_a_plan_that_is_no_longer_topped_up_is_no_longer_renewed(money: MoneyWorld) -> None:
     shop = selling(money, lambda listed: listed.plan_code != f"TOPUP_{CODE}")
-    assert sync_catalogue(shop).no_topup == [CODE]
+    assert sync(money, shop).no_topup == [CODE]
     assert (plan(money).state, plan(money).supplier_topup_code) == (PlanState.ACTIVE, None)
-    assert not sync_catalogue(shop)
+    assert not sync(money, shop)
 
 
 @pytest.mark.parametrize("topup", [None, True, False])
@@ -91,7 +96,7 @@ def test_an_empty_list_is_trouble_and_not_the_truth(money: MoneyWorld, topup: bo
     before = shelf(money)
     shop = selling(money, lambda listed: listed.topup is topup)
     with pytest.raises(NothingListed):
-        sync_catalogue(shop)
+        sync(money, shop)
     assert shelf(money) == before
 
 
@@ -100,5 +105,5 @@ def test_a_silent_supplier_changes_nothing(money: MoneyWorld, fault: str) -> Non
     before = shelf(money)
     money.supplier.fault("/package/list", fault)
     with pytest.raises(SupplierError):
-        sync_catalogue(money.shop)
+        sync(money)
     assert shelf(money) == before

@@ -145,9 +145,7 @@ def test_a_pending_refund_that_fails_leaves_the_order_paid(money: MoneyWorld, or
     money.stripe.settle_refund(refund.reference, "failed")
     money.clock.advance(hours=1)
     send_refund(money.shop, refund.id)
-    assert [(each.status, each.reference) for each in money.refunds(order)] == [
-        (RefundStatus.FAILED, refund.reference)
-    ]
+    assert [(each.status, each.reference) for each in money.refunds(order)] == [(RefundStatus.FAILED, refund.reference)]
     assert money.mails(order, "refund-") == 0
     money.check(order)
 

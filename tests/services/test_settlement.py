@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import pytest
 
-from models import AttemptStatus, FulfilmentStatus, Order, OrderStatus, PaymentKind, PlanPrice, RefundStatus, db
-from sandbox.server import Sandbox
+from models import AttemptStatus, FulfilmentStatus, Order, OrderStatus, PaymentKind, PlanPrice, RefundStatus
 from services.payments import GatewayUnavailable, SessionNotFound
 from services.payments.settlement import Outcome, settle
 from services.reconcile import reconcile

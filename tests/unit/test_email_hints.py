@@ -24,7 +24,9 @@ def test_a_near_miss_of_a_common_domain_is_asked_about(typed: str, meant: str) -
     assert suggest_email(typed) == meant
 
 
-@pytest.mark.parametrize("typed", ["ana@example.com", "ana@monaco-telecom.mc", "ana@palace.mc", "ana", "", "@gmail.com"])
+@pytest.mark.parametrize(
+    "typed", ["ana@example.com", "ana@monaco-telecom.mc", "ana@palace.mc", "ana", "", "@gmail.com"]
+)
 def test_other_addresses_are_left_alone(typed: str) -> None:
     """A company's own domain is not taken for a typing error."""
     assert suggest_email(typed) is None

@@ -26,7 +26,9 @@ RUNNING = Reading(
     package_count=1,
     as_of=START,
 )
-UNUSED = replace(RUNNING, status=EsimStatus.NEW, used_bytes=0, activated_at=None, expires_at=START + timedelta(days=180))
+UNUSED = replace(
+    RUNNING, status=EsimStatus.NEW, used_bytes=0, activated_at=None, expires_at=START + timedelta(days=180)
+)
 
 
 def renewed(before: Reading, data: int = 3 * GIGABYTE, days: int = 30) -> Reading:
