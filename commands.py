@@ -18,7 +18,9 @@ from services.accounts import EmailInvalid
 from services.catalogue_sync import NothingListed, sync_catalogue
 from services.demo_accounts import seed_accounts
 from services.demo_catalogue import seed_catalogue
+from services.fulfilment import retry
 from services.mail.reminders import send_reminders
+from services.orders import OrderNotFound, find_order
 from services.reconcile import reconcile
 from services.shop import Shop
 from services.staff import invite
@@ -78,6 +80,17 @@ def reconcile_command() -> None:
     click.echo(", ".join(f"{name}: {count}" for name, count in sorted(report.outcomes.items())) or "nothing to do")
     if report.errors:
         sys.exit(f"{report.errors} could not be looked up; run it again later")
+
+
+@command("retry-order")
+@click.argument("public_id")
+def retry_order(public_id: str) -> None:
+    """Put a held order back to work, after a person has looked at it."""
+    try:
+        order_id = find_order(db.session(), public_id).id
+    except OrderNotFound:
+        sys.exit(f"there is no order {public_id}")
+    click.echo("back to work" if retry(shop(), order_id) else "this order is not held; nothing was changed")
 
 
 @command("send-reminders")

@@ -132,7 +132,8 @@ def move(shop: Shop, session: Session, order_id: int, target: FulfilmentStatus, 
         FulfilmentStatus.REFUSED: "held_at",
     }[target]
     setattr(fulfilment, stamp, shop.clock.now())
-    fulfilment.lease_until = fulfilment.lease_until if target in WORKED_ON else None
+    if target not in WORKED_ON:
+        fulfilment.lease_until = fulfilment.next_try_at = None
     session.flush()
     return True
 

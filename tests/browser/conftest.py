@@ -5,17 +5,29 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
 
 from scripts.chromium import chromium
 from services.clock import SystemClock
+from tests.house.test_run import Demo, running_demo
 from tests.running import run_jobs
 from tests.servers import unavailable
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
+# What Chromium would do by itself beside showing the pages.
+QUIET = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
 OpenPage = Callable[..., Page]
 # A refused form is a 422, which Chromium notes on its console; it is what the shop means to say.
 EXPECTED = ("status of 422", "status of 404", "status of 402")
@@ -34,7 +46,7 @@ def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None:
         unavailable("no Chromium on this machine, so no page was tried in a browser")
-    arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", *QUIET]
     if os.getuid() == 0:
         arguments.append("--no-sandbox")
     with sync_playwright() as playwright:
@@ -66,12 +78,34 @@ def served_shop(app: Flask, clock: SystemClock, live_shop: str) -> Iterator[str]
     worker.join(10)
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """Give the shop as `make run` starts it: web server, worker and sandbox as processes of their own."""
+    with running_demo(tmp_path_factory.mktemp("demo") / "instance") as demo:
+        yield demo
+
+
 @pytest.fixture
 def open_page(browser: Browser, served_shop: str) -> Iterator[OpenPage]:
-    """Return the function that opens a fresh visitor's window on the shop; paths begin with "/".
+    """Return the function that opens a fresh visitor's window on the shop of this test."""
+    with windows(browser, served_shop) as open_window:
+        yield open_window
+
+
+@pytest.fixture
+def open_demo_page(browser: Browser, demo: Demo) -> Iterator[OpenPage]:
+    """Return the function that opens a fresh visitor's window on the shop as `make run` starts it."""
+    with windows(browser, f"http://127.0.0.1:{demo.port}") as open_window:
+        yield open_window
+
+
+@contextmanager
+def windows(browser: Browser, shop_url: str) -> Iterator[OpenPage]:
+    """Yield the function that opens a fresh visitor's window on a shop; paths begin with "/".
 
     `javascript=False` switches scripts off, `locale` and `color_scheme` are the visitor's. Whatever a page complains
-    about on its console, a breach of the Content-Security-Policy above all, fails the test at its end.
+    about on its console, a breach of the Content-Security-Policy above all, and every request that leaves this machine
+    fails the test at its end.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
@@ -80,9 +114,13 @@ def open_page(browser: Browser, served_shop: str) -> Iterator[OpenPage]:
         if message.type == "error" and not any(part in message.text for part in EXPECTED):
             complaints.append(f"{message.location.get('url')}: {message.text}")
 
+    def note_host(request: Request) -> None:
+        if urlsplit(request.url).hostname not in ("127.0.0.1", None):
+            complaints.append(f"a request to {request.url}")
+
     def open_window(javascript: bool = True, locale: str = "en-GB", color_scheme: str = "light") -> Page:
         context = browser.new_context(
-            base_url=served_shop,
+            base_url=shop_url,
             viewport=PHONE,
             java_script_enabled=javascript,
             locale=locale,
@@ -90,11 +128,11 @@ def open_page(browser: Browser, served_shop: str) -> Iterator[OpenPage]:
             has_touch=True,
         )
         context.set_default_timeout(15_000)
+        context.on("console", note)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("request", note_host)
         contexts.append(context)
-        page = context.new_page()
-        page.on("console", note)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        return page
+        return context.new_page()
 
     yield open_window
     for context in contexts:
