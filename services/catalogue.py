@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, case, select, update
+from sqlalchemy import Row, Select, String, bindparam, case, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import CatalogueVersion, ClockStart, Plan, PlanCountry, PlanPrice, PlanState, PlanText
@@ -86,6 +86,43 @@ class PlanFilter:
     data_bytes: int | None = None
 
 
+def _shelf() -> Select[*tuple[Any, ...]]:
+    """Return the statement that reads the shelf, with the parameters `language` and `currency`."""
+    language, currency = bindparam("language", type_=String()), bindparam("currency", type_=String())
+    # A plan without a text in this language is still sold, under its English name.
+    text_id = (
+        select(PlanText.language)
+        .where(PlanText.plan_id == Plan.id, or_(PlanText.language == language, PlanText.language == DEFAULT_LANGUAGE))
+        .order_by(case((PlanText.language == language, 0), else_=1))
+        .limit(1)
+        .correlate(Plan)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            *(Plan.id, Plan.slug, PlanText.name, PlanText.description, Plan.data_bytes, Plan.per_day),
+            *(Plan.days_min, Plan.days_max, Plan.voice_minutes, Plan.sms_count, Plan.clock_start),
+            *(Plan.install_within_days, Plan.network, Plan.speed, Plan.fair_use, PlanPrice.currency),
+            *(PlanPrice.amount_minor, Plan.supplier_plan_code, Plan.supplier_topup_code, Plan.supplier_cost),
+        )
+        .join(PlanText, (PlanText.plan_id == Plan.id) & (PlanText.language == text_id))
+        .join(PlanPrice, (PlanPrice.plan_id == Plan.id) & (PlanPrice.currency == currency))
+        .where(Plan.state == PlanState.ACTIVE)
+        .order_by(Plan.position, Plan.id)
+    )
+
+
+# A statement costs more to build than to run, so these are built once.
+_SHELF = _shelf()
+_ONE_PLAN = _SHELF.where(Plan.slug == bindparam("slug"))
+_TOPUPS = _SHELF.where(Plan.supplier_topup_code.in_(bindparam("topup_codes", expanding=True)))
+_COUNTRIES = (
+    select(PlanCountry.plan_id, PlanCountry.country)
+    .where(PlanCountry.plan_id.in_(bindparam("plan_ids", expanding=True)))
+    .order_by(PlanCountry.plan_id, PlanCountry.position)
+)
+
+
 def quote(plan: PlanView, days: int) -> int:
     """Return what `days` days of a plan cost in all, in minor units of its currency; raises DaysNotOffered."""
     if not plan.days_min <= days <= plan.days_max:
@@ -95,12 +132,12 @@ def quote(plan: PlanView, days: int) -> int:
 
 def list_plans(session: Session, wanted: PlanFilter, language: str, currency: str) -> list[PlanView]:
     """Return the plans on the shelf that fit, in the shop's order, by two SQL statements."""
-    return [plan for plan in _views(session, _select(language, currency)) if _fits(plan, wanted)]
+    return [plan for plan in _views(session, _SHELF, language, currency) if _fits(plan, wanted)]
 
 
 def get_plan(session: Session, slug: str, language: str, currency: str) -> PlanView:
     """Return a plan that is on the shelf; raises PlanNotFound."""
-    found = _views(session, _select(language, currency).where(Plan.slug == slug))
+    found = _views(session, _ONE_PLAN, language, currency, slug=slug)
     if not found:
         raise PlanNotFound(slug)
     return found[0]
@@ -108,7 +145,7 @@ def get_plan(session: Session, slug: str, language: str, currency: str) -> PlanV
 
 def list_topup_plans(session: Session, topup_codes: Collection[str], language: str, currency: str) -> list[PlanView]:
     """Return the plans on the shelf that the supplier sells as top-ups under `topup_codes`."""
-    return _views(session, _select(language, currency).where(Plan.supplier_topup_code.in_(topup_codes)))
+    return _views(session, _TOPUPS, language, currency, topup_codes=list(topup_codes))
 
 
 def list_countries(session: Session) -> list[str]:
@@ -132,44 +169,17 @@ def move_catalogue_version(session: Session) -> None:
         session.flush()
 
 
-def _select(language: str, currency: str) -> Select[*tuple[Any, ...]]:
-    # A plan without a text in this language is still sold, under its English name.
-    text_id = (
-        select(PlanText.language)
-        .where(PlanText.plan_id == Plan.id, PlanText.language.in_((language, DEFAULT_LANGUAGE)))
-        .order_by(case((PlanText.language == language, 0), else_=1))
-        .limit(1)
-        .correlate(Plan)
-        .scalar_subquery()
-    )
-    return (
-        select(
-            *(Plan.id, Plan.slug, PlanText.name, PlanText.description, Plan.data_bytes, Plan.per_day),
-            *(Plan.days_min, Plan.days_max, Plan.voice_minutes, Plan.sms_count, Plan.clock_start),
-            *(Plan.install_within_days, Plan.network, Plan.speed, Plan.fair_use, PlanPrice.currency),
-            *(PlanPrice.amount_minor, Plan.supplier_plan_code, Plan.supplier_topup_code, Plan.supplier_cost),
-        )
-        .join(PlanText, (PlanText.plan_id == Plan.id) & (PlanText.language == text_id))
-        .join(PlanPrice, (PlanPrice.plan_id == Plan.id) & (PlanPrice.currency == currency))
-        .where(Plan.state == PlanState.ACTIVE)
-        .order_by(Plan.position, Plan.id)
-    )
-
-
-def _views(session: Session, statement: Select[*tuple[Any, ...]]) -> list[PlanView]:
-    rows = session.execute(statement).all()
+def _views(
+    session: Session, statement: Select[*tuple[Any, ...]], language: str, currency: str, **wanted: object
+) -> list[PlanView]:
+    rows = session.execute(statement, {"language": language, "currency": currency, **wanted}).all()
     countries = _countries(session, rows)
     return [PlanView(countries=tuple(countries.get(row.id, ())), **row._mapping) for row in rows]
 
 
 def _countries(session: Session, rows: Collection[Row[*tuple[Any, ...]]]) -> dict[int, list[str]]:
     countries: dict[int, list[str]] = {}
-    pairs = session.execute(
-        select(PlanCountry.plan_id, PlanCountry.country)
-        .where(PlanCountry.plan_id.in_([row.id for row in rows]))
-        .order_by(PlanCountry.plan_id, PlanCountry.position)
-    )
-    for plan_id, country in pairs:
+    for plan_id, country in session.execute(_COUNTRIES, {"plan_ids": [row.id for row in rows]}):
         countries.setdefault(plan_id, []).append(country)
     return countries
 

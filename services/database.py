@@ -72,8 +72,9 @@ def insert_once(session: Session, model: type[DeclarativeBase], key: str, values
     When two processes try at the same time, the database decides, and the loser sees the winner's row afterwards.
     """
     insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    result = session.execute(insert(model).values(**values).on_conflict_do_nothing(index_elements=[key]))
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+    statement = insert(model).values(**values).on_conflict_do_nothing(index_elements=[key])
+    # RETURNING tells on both databases; psycopg gives no row count for an INSERT of this kind.
+    return session.execute(statement.returning(getattr(model, key))).first() is not None
 
 
 def engine_options(database_url: str) -> dict[str, Any]:

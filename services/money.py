@@ -64,7 +64,7 @@ def format_share(value: float, locale: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _format_percent(percent: Decimal, locale: str) -> str:
-    return format_percent(percent / 100, format="#,##0%", locale=locale)
+    return format_percent(percent / 100, locale=locale)
 
 
 def format_moment(moment: datetime, locale: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from models import Account, Attempt, AttemptStatus, Consent, Order, OrderKind, OrderStatus
 from services.catalogue import PlanView, quote
@@ -129,9 +129,7 @@ def find_order(session: Session, public_id: str) -> Order:
     order = session.scalars(
         select(Order)
         .where(Order.public_id == public_id)
-        .options(
-            joinedload(Order.fulfilment), joinedload(Order.esim), joinedload(Order.plan), selectinload(Order.payments)
-        )
+        .options(joinedload(Order.fulfilment), joinedload(Order.esim), joinedload(Order.plan))
     ).one_or_none()
     if order is None:
         raise OrderNotFound(public_id)

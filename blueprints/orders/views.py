@@ -34,9 +34,10 @@ def order(public_id: str) -> Response:
         return _open_with_key(public_id, key)
     found = _load(public_id)
     answered = _look_at_stripe(found)
-    # Read again: the payment may just have been recorded.
-    db.session.expire_all()
-    found = _load(public_id)
+    if found.status is OrderStatus.PENDING:
+        # Read again: the payment may just have been recorded.
+        db.session.expire_all()
+        found = _load(public_id)
     return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found, answered)))
 
 
@@ -104,7 +105,7 @@ def _context(found: Order, answered: bool) -> dict[str, Any]:
         "progress": progress,
         "processing": processing,
         "watching": watching,
-        "uncharged": answered and not found.payments,
+        "uncharged": answered and found.status is OrderStatus.PENDING and not found.payments,
         "polls": watching or progress.moves,
         "install": install_info(found.esim, found.plan_facts)
         if found.esim is not None and codes_are_shown(found)

@@ -31,6 +31,8 @@ TIMEOUT = (3.05, 20)
 RETRIES = 1
 ORIGIN = "travel-card"
 INTENT = ["payment_intent"]
+# What comes of reading an event that is signed and yet none.
+UNREADABLE = (ValueError, AttributeError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class StripeGateway:
@@ -132,7 +134,7 @@ class StripeGateway:
             created_at = datetime.fromtimestamp(event.created, UTC)
             described = event.data.object
             object_id = str(described["id"]) if "id" in described else ""
-        except (ValueError, AttributeError, KeyError, TypeError, OverflowError, stripe.SignatureVerificationError) as error:
+        except (*UNREADABLE, stripe.SignatureVerificationError) as error:
             raise BadSignature(type(error).__name__) from error
         return PaymentEvent(
             event_id=event_id,

@@ -61,7 +61,7 @@ def _readable(method: Callable[Parameters, Answer]) -> Callable[Parameters, Answ
     def reading(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
         try:
             return method(*args, **kwargs)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise suppliers.OutcomeUnknown(f"{method.__name__}: {type(error).__name__} in the answer") from error
 
     return reading
@@ -178,7 +178,10 @@ class EsimAccess:
 
     def parse_webhook(self, payload: bytes) -> SupplierEvent | None:
         """Return what a webhook hints at, None for a health check; raises ValueError when it is none of ours."""
-        event = json.loads(payload)
+        try:
+            event = json.loads(payload)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
         if not isinstance(event, dict) or not isinstance(event.get("content"), dict):
             raise ValueError("not an eSIM Access notification")
         kind, content = str(event.get("notifyType", "")), event["content"]

@@ -2,42 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from babel.support import Translations
 from playwright.sync_api import Page
 
 from scripts.traveller import GIGABYTE, Traveller, read_sandbox, until
-from services.languages import LANGUAGES
+from services.languages import LANGUAGES, Language
 from services.money import format_data, format_money
 from tests.browser.conftest import PHONE, OpenPage
 from tests.house.test_run import Demo
 
-CURRENCY_PRICES = {"EUR": (1490, 3690), "CNY": (11900, 29500)}
+TRANSLATIONS = Path(__file__).parent.parent.parent / "translations"
+PAGES = ["home", "plans", "plan", "checkout", "order", "claim", "account", "panel-new", "panel", "renewal-first"]
+PAGES += ["renewal", "renewed", "account", "panel-new", "guide"]
 
 
-class Checks:
-    """What holds for every page of the shop that a traveller comes to."""
+def checks(page: Page, shop_url: str, language: Language, seen: list[str]) -> Callable[[str], None]:
+    """Return what has to hold for every page of the shop that a traveller comes to."""
 
-    def __init__(self, page: Page, shop_url: str, html_language: str) -> None:
-        self._page = page
-        self._shop_url = shop_url
-        self._language = html_language
-        self.seen: list[str] = []
-
-    def __call__(self, name: str) -> None:
-        """Check the page that is open."""
-        self.seen.append(name)
-        assert self._page.url.startswith(self._shop_url)
-        assert self._page.locator("html").get_attribute("lang") == self._language, name
-        width = self._page.evaluate("document.documentElement.scrollWidth")
+    def check(name: str) -> None:
+        seen.append(name)
+        assert page.url.startswith(shop_url)
+        root = page.locator("html")
+        assert (root.get_attribute("lang"), root.get_attribute("dir")) == (language.html, language.direction), name
+        assert page.locator("h1").count() == 1, name
+        width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{name} is {width} pixels wide"
 
+    return check
 
-def mail_of(traveller: Traveller, kind: str, count: int) -> dict[str, Any]:
-    """Return the only mail of a kind, once all `count` mails are there; its Message-ID or a link tells the kind."""
-    mails = until(lambda: len(found := traveller.mails()) >= count and found)
-    assert len(mails) == count, [mail["subject"] for mail in mails]
-    found: list[dict[str, Any]] = [mail for mail in mails if kind in mail["text"]]
-    assert len(found) >= 1, f"no mail holds {kind!r}"
-    return found[-1]
+
+def assert_installable(page: Page) -> str:
+    """Check that the order page holds everything to install the eSIM with; return its activation code."""
+    assert page.locator(".qr svg").is_visible()
+    codes = page.locator("#install .code").all_inner_texts()
+    [everything] = [code for code in codes if code.startswith("LPA:1$")]
+    _lpa, address, matching_id = everything.split("$")
+    assert {address, matching_id} <= set(codes)
+    for host in ("esimsetup.apple.com", "esimsetup.android.com"):
+        link = page.locator(f'#install a[href^="https://{host}/"]').get_attribute("href")
+        assert link is not None
+        assert matching_id in link
+    return matching_id
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "plain"])
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_buy_install_watch_and_renew(open_demo_page: OpenPage, demo: Demo, code: str, javascript: bool) -> None:
+    language = LANGUAGES[code]
+    page = open_demo_page(javascript)
+    seen: list[str] = []
+    traveller = Traveller(
+        page,
+        f"http://127.0.0.1:{demo.port}",
+        f"http://127.0.0.1:{demo.sandbox_port}",
+        code,
+        email=f"ana.{code}.{'js' if javascript else 'plain'}@example.org",
+        javascript=javascript,
+        seen=checks(page, f"http://127.0.0.1:{demo.port}", language, seen),
+    )
+
+    traveller.choose_plan()
+    traveller.fill_in()
+    price = page.locator("#summary .price").inner_text()
+    bought = traveller.pay("order")
+    matching_id = assert_installable(page)
+
+    traveller.claim_account()
+    traveller.open_panel()
+    assert page.locator("#usage progress").get_attribute("value") == str(GIGABYTE)
+    traveller.use_half()
+
+    traveller.choose_renewal()
+    assert_previewed(page, language)
+    renewed = traveller.pay("renewed")
+    assert renewed != bought
+    assert page.locator("#change").is_visible()
+    traveller.open_panel()
+    assert page.locator("#usage progress").get_attribute("value") == str(GIGABYTE * 7 // 2)
+    traveller.open("renew", "guide")
+    assert seen == PAGES
+
+    assert_mailed(traveller, language, price, matching_id)
+    assert_charged_once(traveller, bought, renewed, price, language)
+
+
+def assert_previewed(page: Page, language: Language) -> None:
+    """Check that the preview names the data that is left now and afterwards."""
+    row = page.locator("#preview tbody tr").first
+    expected = [format_data(size, language.locale) for size in (GIGABYTE // 2, GIGABYTE * 7 // 2)]
+    assert row.locator("td").all_inner_texts() == expected
+
+
+def assert_mailed(traveller: Traveller, language: Language, price: str, matching_id: str) -> None:
+    """Check the four mails: in their order, in the traveller's language, with what they have to name."""
+    mails = until(lambda: len(found := traveller.mails()) >= 4 and found)
+    say = Translations.load(TRANSLATIONS, [language.locale]).gettext
+    wanted = [
+        (say("Your payment has arrived"), price),
+        (say("Your eSIM is ready to install"), matching_id),
+        (say("Your payment has arrived"), format_money(*charged(traveller)[-1], language.locale)),
+        (say("Your eSIM is renewed"), format_data(GIGABYTE * 7 // 2, language.locale)),
+    ]
+    assert len(mails) == len(wanted), [mail["subject"] for mail in mails]
+    for title, fact in wanted:
+        assert [mail for mail in mails if title in mail["text"] and fact in mail["text"]], (title, fact)
+    for mail in mails:
+        assert dict(mail["headers"])["Content-Language"] == language.html
+        assert f'lang="{language.html}"' in mail["html"]
+        assert matching_id not in mail["subject"]
+
+
+def charged(traveller: Traveller) -> list[tuple[int, str]]:
+    """Return amount and currency of the traveller's charges, oldest first."""
+    sessions = read_sandbox(traveller.sandbox_url, "stripe/objects/cs")["objects"]
+    mine = [session for session in sessions if session["customer_email"] == traveller.email]
+    return [(session["amount_total"], session["currency"].upper()) for session in mine]
+
+
+def assert_charged_once(traveller: Traveller, bought: str, renewed: str, price: str, language: Language) -> None:
+    """Check that each order was charged once and carried out once at the supplier."""
+    books = read_sandbox(traveller.sandbox_url, "stripe/summary")["by_metadata"]
+    counters = read_sandbox(traveller.sandbox_url, "esim-access/counters")
+    for number, kind in ((bought, "orders"), (renewed, "topups")):
+        assert (books[number]["sessions"], books[number]["charges"], books[number]["refunded"]) == (1, 1, 0)
+        assert [count for reference, count in counters[kind].items() if reference.startswith(number)] == [1]
+    assert [books[number]["captured"] for number in (bought, renewed)] == [amount for amount, _ in charged(traveller)]
+    assert price == format_money(*charged(traveller)[0], language.locale)

@@ -38,7 +38,7 @@ def open_sessions(money: MoneyWorld, count: int, **metadata: str) -> None:
                 money.stripe.account,
                 {
                     "mode": "payment",
-                    "line_items": {"0": {"price_data": price, "quantity": "1"}},
+                    "line_items": [{"price_data": price, "quantity": "1"}],
                     "success_url": "http://shop.example/",
                     "metadata": metadata,
                 },
@@ -60,7 +60,7 @@ def test_a_second_run_changes_nothing(money: MoneyWorld) -> None:
     paid, opened, expired = money.order(), money.order(), money.order()
     money.stripe.pay(money.open(paid))
     money.open(opened)
-    money.shop.gateway.expire_session(money.open(expired))
+    money.expire(money.open(expired))
     money.clock.advance(minutes=3)
     report = reconcile(money.shop)
     assert (report.errors, report.unknown_sessions) == (0, [])

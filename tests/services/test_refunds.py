@@ -51,9 +51,12 @@ def test_parts_add_up_to_the_whole(money: MoneyWorld, order: Order, payment: Pay
     money.check(order)
 
 
-@pytest.mark.parametrize("fault", ["drop_after", "bad_json"])
-def test_a_lost_answer_is_one_refund(money: MoneyWorld, order: Order, payment: Payment, fault: str) -> None:
-    money.stripe.fault(fault, method="POST", path=REFUNDS, count=2)
+@pytest.mark.parametrize(("fault", "count"), [("drop_after", 2), ("bad_json", 1)])
+def test_a_lost_answer_is_one_refund(
+    money: MoneyWorld, order: Order, payment: Payment, fault: str, count: int
+) -> None:
+    # The client itself repeats what was lost on the way, and not what it cannot read.
+    money.stripe.fault(fault, method="POST", path=REFUNDS, count=count)
     money.refund(payment, PRICE)
     money.work()
     assert [refund.status for refund in money.refunds(order)] == [RefundStatus.REQUESTED]
@@ -205,11 +208,9 @@ def test_no_more_goes_back_than_came_in(money: MoneyWorld, order: Order, payment
 
 
 def test_what_failed_may_go_back_by_another_way(money: MoneyWorld, order: Order, payment: Payment) -> None:
-    money.stripe.fault("drop_before", method="POST", path=REFUNDS, count=2)
     money.stripe.account.refund_status = "pending"
     refund = money.refund(payment, PRICE, cause="one")
-    money.work(minutes=2)
-    send_refund(money.shop, refund.id)
+    money.work()
     (refund,) = money.refunds(order)
     assert refund.reference is not None
     money.stripe.settle_refund(refund.reference, "failed")

@@ -168,15 +168,10 @@ def test_an_attempt_without_a_session_runs_out_too(money: MoneyWorld) -> None:
 def test_after_an_expired_attempt_comes_a_new_one(money: MoneyWorld) -> None:
     order = money.order()
     old = money.open(order)
-    stripe_expired(money, old)
+    money.expire(old)
     assert money.settle(old) is Outcome.EXPIRED
     assert money.open(order) != old
     assert statuses(money, order) == ["expired", "open"]
-
-
-def stripe_expired(money: MoneyWorld, session_id: str) -> None:
-    money.fresh()
-    money.shop.gateway.expire_session(session_id)
 
 
 def test_a_paid_order_is_not_paid_again(money: MoneyWorld) -> None:

@@ -1,0 +1,117 @@
+"""`make screenshots`: a traveller's way in every language, light and dark, as pictures in build/screenshots/."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import httpx
+from playwright.sync_api import Browser, sync_playwright
+
+from scripts.chromium import chromium
+from scripts.traveller import Traveller, until
+from services.languages import LANGUAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "build" / "screenshots"
+# Pages that a traveller only passes through.
+PASSED = {"claim", "panel-new", "renewal-first"}
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
+
+def main() -> None:
+    """Start the shop on its sandbox, walk through it, and end it again."""
+    shutil.rmtree(TARGET, ignore_errors=True)
+    TARGET.mkdir(parents=True)
+    with running_shop() as (shop_url, sandbox_url), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox"] if os.getuid() == 0 else []
+        )
+        for language in LANGUAGES:
+            for scheme in SCHEMES:
+                walk(browser, shop_url, sandbox_url, language, scheme)
+                print(f"{language} {scheme}", flush=True)
+        browser.close()
+    print(f"{len(list(TARGET.iterdir()))} pictures in {TARGET.relative_to(ROOT)}")
+
+
+def walk(browser: Browser, shop_url: str, sandbox_url: str, language: str, scheme: Scheme) -> None:
+    """Let one traveller buy and renew, and keep a picture of each page."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, device_scale_factor=2)
+    page = context.new_page()
+
+    def keep(name: str) -> None:
+        if name not in PASSED:
+            page.screenshot(path=TARGET / f"{language}-{scheme}-{name}.png", full_page=True)
+
+    traveller = Traveller(
+        page, shop_url, sandbox_url, language, email=f"ana.{language}.{scheme}@example.org", seen=keep
+    )
+    traveller.choose_plan()
+    traveller.fill_in()
+    traveller.pay("order")
+    traveller.claim_account()
+    traveller.open_panel()
+    traveller.use_half()
+    traveller.choose_renewal()
+    traveller.pay("renewed")
+    traveller.open("renew", "guide-loading")
+    page.locator("#your-esims .row").first.wait_for()
+    keep("guide")
+    context.close()
+
+
+@contextmanager
+def running_shop() -> Iterator[tuple[str, str]]:
+    """Yield the addresses of a shop and its sandbox, fresh ones, started as `make run` does."""
+    port, sandbox_port = free_ports()
+    shop_url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
+    with tempfile.TemporaryDirectory() as instance:
+        environ = {"PORT": str(port), "SANDBOX_PORT": str(sandbox_port), "INSTANCE": instance}
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "scripts.demo"], cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.DEVNULL
+        )
+        try:
+            until(lambda: demo.poll() is not None or answers(f"{shop_url}/readyz"), seconds=90)
+            if demo.poll() is not None:
+                sys.exit("the shop did not start; `make run` says why")
+            yield shop_url, sandbox_url
+        finally:
+            demo.send_signal(signal.SIGINT)
+            demo.wait(30)
+
+
+def answers(url: str) -> bool:
+    """Return whether an address answers with 200."""
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def free_ports() -> tuple[int, int]:
+    """Return a port for the shop, and one for the sandbox whose next one is free, too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+            first.bind(("127.0.0.1", 0))
+            second.bind(("127.0.0.1", 0))
+            port = int(second.getsockname()[1])
+            try:
+                third.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return int(first.getsockname()[1]), port
+
+
+if __name__ == "__main__":
+    main()
