@@ -14,7 +14,7 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check bench i18n fmt
+.PHONY: help run test check bench screenshots i18n fmt
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
 
@@ -37,6 +37,9 @@ check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, 
 
 bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
 	$(BIN)/python -m bench
+
+screenshots: .venv/installed-dev $(MO) ## a traveller's way in every language, as pictures in build/screenshots/
+	@$(BIN)/python -m scripts.screenshots
 
 i18n: .venv/installed-dev ## extract the texts, bring every catalogue in step, compile them
 	$(BIN)/python -m scripts.update_catalogues

@@ -13,7 +13,7 @@ from statistics import median
 from bench.client import CONNECTIONS, Client, Page, WrongAnswer
 from bench.hello import GREETING
 from bench.measure import ROUNDS, Cost, Side, compare
-from bench.report import PageFigures, table
+from bench.report import Memory, PageFigures, table
 from bench.server import Server, free_port
 from bench.statements import count_statements
 from bench.world import World, build, sign_in
@@ -42,19 +42,22 @@ def _run(directory: Path) -> str:
         _say("preparing a shop with one eSIM in use")
         world = build(sandbox, directory / "instance", port)
         hello = stack.enter_context(
-            Server("bench.hello:create_app", hello_port, "/", world.environment, directory / "hello.log")
+            Server("bench.hello:application", hello_port, "/", world.environment, directory / "hello.log")
         )
-        shop = stack.enter_context(Server("app:create_app", port, "/readyz", world.environment, directory / "shop.log"))
+        shop = stack.enter_context(
+            Server("wsgi:application", port, "/readyz", world.environment, directory / "shop.log")
+        )
         pages = _pages(world, port)
         _say(f"measuring {len(pages)} pages in {ROUNDS} rounds")
         clients = [stack.enter_context(Client(server.port)) for server in (shop, hello)]
         costs = compare(
             Side(shop, clients[0]), [page for page, _aim in pages], Side(hello, clients[1]), HELLO, MEASURE_SECONDS
         )
-        kind, memory = shop.worker_memory()
+        kind, workers = shop.worker_memory()
+        memory = Memory(kind=kind, workers=workers, parent=shop.parent_memory())
         _say("counting SQL statements")
         figures = [_figures(world, clients[0], page, aim, cost) for (page, aim), cost in zip(pages, costs, strict=True)]
-    return "\n".join((_machine(), "", table(median(cost.hello for cost in costs) * 1e6, figures, kind, memory)))
+    return "\n".join((_machine(), "", table(median(cost.hello for cost in costs) * 1e6, figures, memory)))
 
 
 def _pages(world: World, port: int) -> list[tuple[Page, float | None]]:

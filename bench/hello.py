@@ -6,13 +6,10 @@ from flask import Flask
 
 GREETING = "Hello, traveller"
 
+application = Flask(__name__, static_folder=None)
 
-def create_app() -> Flask:
-    """Return an application that greets on `/`."""
-    app = Flask(__name__, static_folder=None)
 
-    @app.get("/")
-    def hello() -> str:
-        return GREETING
-
-    return app
+@application.get("/")
+def hello() -> str:
+    """Greet."""
+    return GREETING

@@ -9,8 +9,8 @@ from statistics import median
 from bench.client import Client, Page
 from bench.server import Server
 
-ROUNDS = 2
-SAMPLE_SECONDS = 0.2
+ROUNDS = 5
+SAMPLE_SECONDS = 0.4
 WARM_UP_ROUNDS = 12
 # The kernel counts CPU in hundredths of a second, so a short sample would say little.
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 400

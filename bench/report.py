@@ -23,14 +23,23 @@ class PageFigures:
     aim: float | None
 
 
-def table(hello: float, pages: list[PageFigures], memory_kind: str, memory: list[int]) -> str:
-    """Return the table; `hello` in microseconds of CPU per request, `memory` in bytes per worker."""
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes of the workers and of the process that started them; `kind` is PSS or RSS."""
+
+    kind: str
+    workers: list[int]
+    parent: int
+
+
+def table(hello: float, pages: list[PageFigures], memory: Memory) -> str:
+    """Return the table; `hello` in microseconds of CPU per request."""
     rows = [
         HEADINGS,
         ("---", *("---:" for _ in HEADINGS[1:])),
         ("Flask hello", f"{hello:.0f}", "1", "", "", "", "", ""),
         *(_page_row(page) for page in pages),
-        _memory_row(memory_kind, memory),
+        *_memory_rows(memory),
     ]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -48,14 +57,19 @@ def _page_row(page: PageFigures) -> tuple[str, ...]:
     )
 
 
-def _memory_row(kind: str, memory: list[int]) -> tuple[str, ...]:
-    sizes = " + ".join(f"{size / MEBIBYTE:.0f}" for size in memory)
-    return (
-        f"memory of {len(memory)} workers ({kind}): {sizes} MiB",
-        *("" for _ in HEADINGS[3:]),
-        f"≤ {MOST_WORKER_MEMORY // MEBIBYTE} MiB",
-        _verdict(sum(memory) <= MOST_WORKER_MEMORY),
-    )
+def _memory_rows(memory: Memory) -> list[tuple[str, ...]]:
+    total = sum(memory.workers)
+    each = " + ".join(f"{size / MEBIBYTE:.0f}" for size in memory.workers)
+    blank = ("",) * (len(HEADINGS) - 3)
+    return [
+        (
+            f"memory of {len(memory.workers)} workers ({memory.kind}): {each} = {total / MEBIBYTE:.0f} MiB",
+            *blank,
+            f"≤ {MOST_WORKER_MEMORY // MEBIBYTE} MiB",
+            _verdict(total <= MOST_WORKER_MEMORY),
+        ),
+        (f"memory of the process that started them: {memory.parent / MEBIBYTE:.0f} MiB", *blank, "", ""),
+    ]
 
 
 def _verdict(reached: bool) -> str:

@@ -24,16 +24,16 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 class Server:
     """A context manager: an application served on 127.0.0.1 with the options of the Procfile's `web` line.
 
-    `factory` is what the line names as `app:create_app`, `probe` a path that answers 200 once the server is ready.
+    `target` stands in for the application that the line names last; `probe` answers 200 once the server is ready.
     """
 
-    def __init__(self, factory: str, port: int, probe: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, target: str, port: int, probe: str, environment: Mapping[str, str], log: Path) -> None:
         self.port = port
         self._address = f"http://127.0.0.1:{port}{probe}"
         self._log = log
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
-                ["sh", "-c", f"exec {_command(factory)}"],
+                ["sh", "-c", f"exec {_command(target)}"],
                 cwd=ROOT,
                 env={**environment, "HOST": "127.0.0.1", "PORT": str(port), "WEB_WORKERS": str(WORKERS)},
                 stdin=subprocess.DEVNULL,
@@ -66,6 +66,10 @@ class Server:
         kind = "PSS" if all(kind == "PSS" for kind, _size in readings) else "RSS"
         return kind, sorted((size for _kind, size in readings), reverse=True)[:WORKERS]
 
+    def parent_memory(self) -> int:
+        """Return the bytes of the process that started the workers, measured in the same way."""
+        return _memory(self._process.pid)[1]
+
     def _wait(self) -> None:
         deadline = time.monotonic() + START_WITHIN_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
@@ -92,10 +96,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _command(factory: str) -> str:
+def _command(target: str) -> str:
     lines = (ROOT / "Procfile").read_text().splitlines()
     web = next(line for line in lines if line.startswith("web:"))
-    return web.rpartition("exec ")[2].replace("app:create_app", factory)
+    command, _space, _application = web.rpartition("exec ")[2].rpartition(" ")
+    return f"{command} {target}"
 
 
 def _descendants(parent: int) -> list[int]:

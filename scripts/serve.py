@@ -21,7 +21,7 @@ def main() -> None:
     # The collector writes into every object that it looks at, which would copy the shared pages; it skips frozen ones.
     gc.collect()
     gc.freeze()
-    entrypoint()
+    entrypoint()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the tests of the money flows share: orders, buyers at Stripe's page, a worker, and the books that must balance."""
+"""What the tests of the money flows share: orders, buyers at Stripe's page, a worker, and books that must balance."""
 
 from __future__ import annotations
 

@@ -172,6 +172,7 @@ class EsimAccess:
         """Return what is left on our account, in ten-thousandths of a US dollar."""
         return int(self._call("/balance/query", {})["balance"])
 
+    @_readable
     def register_webhook(self, url: str) -> None:
         """Tell the supplier where its webhooks go; it refuses an address that does not answer at once."""
         self._call("/webhook/save", {"webhook": url})
@@ -236,7 +237,8 @@ class EsimAccess:
             raise suppliers.RateLimited(path)
         try:
             answer = response.json()
-            succeeded = str(answer["success"]).lower() == "true"
+            # Whatever a page of an error says of itself, it is none of the supplier's confirmations.
+            succeeded = response.is_success and str(answer["success"]).lower() == "true"
         except (ValueError, KeyError, TypeError) as error:
             raise silence(f"{path}: HTTP {response.status_code} without a readable answer") from error
         if succeeded:

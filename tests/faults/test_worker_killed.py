@@ -1,8 +1,8 @@
 """A worker that is killed in the middle: the next one goes on, and nothing is bought, mailed or paid back twice.
 
-These workers are real processes on the machine's own clock. A killed worker leaves its lease behind, which ends after 90
-seconds; instead of waiting, the tests move `lease_until` into the past, which is what the passing of that time does to
-the row as seen by everybody else. Nothing else in the database is touched.
+These workers are real processes on the machine's own clock. A killed worker leaves its lease behind, which ends after
+90 seconds; instead of waiting, the tests move `lease_until` into the past, which is what the passing of that time does
+to the row as seen by everybody else, and likewise the next try of a refund. Nothing else in the database is touched.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Comparing the shelf with the supplier: costs come over, what is gone leaves the shelf, and trouble changes nothing."""
+"""Comparing the shelf with the supplier: costs come over, what is gone leaves the shelf, trouble changes nothing."""
 
 from __future__ import annotations
 

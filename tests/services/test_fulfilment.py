@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from jobs import sweep_once
 from models import (
     Esim,
     EsimStatus,
@@ -77,7 +78,7 @@ def test_a_paid_order_becomes_an_esim(money: MoneyWorld) -> None:
     assert (attempt.status, attempt.supplier_order_id) == (SupplierAttemptStatus.ACCEPTED, theirs.order_no)
     assert (attempt.reference, attempt.sends) == (theirs.transaction_id, 1)
     fulfilment = money.fulfilment(order)
-    assert fulfilment.ordered_at and fulfilment.applied_at and fulfilment.verified_at
+    assert None not in (fulfilment.ordered_at, fulfilment.applied_at, fulfilment.verified_at)
 
 
 def test_days_that_were_chosen_are_ordered(money: MoneyWorld) -> None:
@@ -223,8 +224,6 @@ def test_a_notification_makes_an_order_due_at_once(money: MoneyWorld) -> None:
 
 
 def test_a_lost_knock_is_made_up_for_by_the_sweep(money: MoneyWorld) -> None:
-    from jobs import sweep_once
-
     order = money.paid(money.order())
     money.app.extensions["queue"].flush()
     sweep_once(money.shop)

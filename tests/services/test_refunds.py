@@ -52,9 +52,7 @@ def test_parts_add_up_to_the_whole(money: MoneyWorld, order: Order, payment: Pay
 
 
 @pytest.mark.parametrize(("fault", "count"), [("drop_after", 2), ("bad_json", 1)])
-def test_a_lost_answer_is_one_refund(
-    money: MoneyWorld, order: Order, payment: Payment, fault: str, count: int
-) -> None:
+def test_a_lost_answer_is_one_refund(money: MoneyWorld, order: Order, payment: Payment, fault: str, count: int) -> None:
     # The client itself repeats what was lost on the way, and not what it cannot read.
     money.stripe.fault(fault, method="POST", path=REFUNDS, count=count)
     money.refund(payment, PRICE)

@@ -1,4 +1,4 @@
-"""Renewing: what was paid for is added to the same eSIM exactly once, and called done only when the supplier shows it."""
+"""Renewing: what was paid for is added to the same eSIM once, and called done only when the supplier shows it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 from models import AttemptStatus, FulfilmentStatus, Order, OrderStatus, PaymentKind, PlanPrice, RefundStatus
 from services.payments import GatewayUnavailable, SessionNotFound
-from services.payments.settlement import Outcome, settle
+from services.payments.settlement import Outcome, apply_session, settle
 from services.reconcile import reconcile
 from tests import both_databases
 from tests.money_world import MONACO_1GB, PRICE, MoneyWorld, stripe_client
@@ -21,8 +21,10 @@ def completed_event(money: MoneyWorld) -> str:
     return str(event["id"])
 
 
-def like_ours(money: MoneyWorld, order: Order, amount: int = PRICE, currency: str = "eur", **metadata: str) -> str:
-    """Open a session that says it belongs to the order's only attempt, and return it."""
+def like_ours(
+    money: MoneyWorld, order: Order, amount: int = PRICE, currency: str = "eur", metadata: dict[str, str] | None = None
+) -> str:
+    """Open a session that says it belongs to the order's only attempt, but for `metadata`, and return it."""
     (attempt,) = money.attempts(order)
     reference = {"origin": "travel-card", "order": order.public_id, "attempt": f"{order.public_id}-{attempt.seq}"}
     price = {"currency": currency, "unit_amount": amount, "product_data": {"name": "Monaco"}}
@@ -31,7 +33,7 @@ def like_ours(money: MoneyWorld, order: Order, amount: int = PRICE, currency: st
             "mode": "payment",
             "line_items": [{"price_data": price, "quantity": 1}],
             "success_url": "http://shop.example/",
-            "metadata": reference | metadata,
+            "metadata": reference | (metadata or {}),
         }
     )
     return str(session.id)
@@ -106,8 +108,8 @@ def test_a_wrong_amount_is_not_taken_for_the_price(
     money: MoneyWorld, caplog: pytest.LogCaptureFixture, amount: int, currency: str
 ) -> None:
     order = money.order()
+    money.stripe.fault("drop_before", method="POST", path="/v1/checkout/sessions", count=2)
     with pytest.raises(GatewayUnavailable):
-        money.stripe.fault("drop_before", method="POST", path="/v1/checkout/sessions", count=2)
         money.open(order)
     session_id = like_ours(money, order, amount, currency)
     money.stripe.pay(session_id)
@@ -138,7 +140,7 @@ def test_a_session_of_the_other_mode_is_left_alone(money: MoneyWorld) -> None:
 def test_a_foreign_session_is_left_alone(money: MoneyWorld, metadata: dict[str, str]) -> None:
     order = money.order()
     lose_the_id(money, order)
-    session_id = like_ours(money, order, **metadata)
+    session_id = like_ours(money, order, metadata=metadata)
     money.stripe.pay(session_id)
     assert money.settle(session_id) is Outcome.FOREIGN
     assert not money.payments(order)
@@ -148,7 +150,7 @@ def test_a_foreign_session_is_left_alone(money: MoneyWorld, metadata: dict[str, 
 def test_a_session_with_a_reference_that_leads_nowhere_changes_nothing(money: MoneyWorld, attempt: str) -> None:
     order = money.order()
     lose_the_id(money, order)
-    session_id = like_ours(money, order, attempt=attempt)
+    session_id = like_ours(money, order, metadata={"attempt": attempt})
     money.stripe.pay(session_id)
     assert money.settle(session_id) in (Outcome.UNKNOWN, Outcome.FOREIGN)
     assert not money.payments(order)
@@ -269,8 +271,6 @@ def test_a_late_event_never_takes_a_payment_back(money: MoneyWorld, live_shop: s
 
 
 def test_an_answer_that_was_overtaken_never_takes_a_payment_back(money: MoneyWorld) -> None:
-    from services.payments.settlement import apply_session
-
     order = money.order()
     session_id = money.open(order)
     money.fresh()

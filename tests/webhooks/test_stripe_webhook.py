@@ -132,7 +132,11 @@ def test_a_body_of_five_megabytes_is_refused_before_it_is_read(money: MoneyWorld
 
 @pytest.mark.parametrize(
     "signing",
-    [{"age": 295}, {"secrets": ["whsec_of_before", "whsec_sandbox"]}, {"secrets": ["whsec_sandbox", "whsec_of_before"]}],
+    [
+        {"age": 295},
+        {"secrets": ["whsec_of_before", "whsec_sandbox"]},
+        {"secrets": ["whsec_sandbox", "whsec_of_before"]},
+    ],
     ids=["295 seconds old", "the second of two secrets", "the first of two secrets"],
 )
 def test_what_stripe_signed_is_heard(money: MoneyWorld, live_shop: str, signing: dict[str, Any]) -> None:
