@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 SUPPLIERS = ("esim_access",)
@@ -167,11 +167,16 @@ def _smtp_settings(read: _Reader) -> SmtpSettings:
         raise SettingsError(
             "SMTP_URL must look like smtp://user:password@host:port (smtp+starttls:// to insist on TLS)"
         )
+    try:
+        port = parts.port
+    except ValueError:
+        raise SettingsError("SMTP_URL names a port that is no number between 1 and 65535") from None
     return SmtpSettings(
         host=parts.hostname,
-        port=parts.port or 587,
-        user=parts.username or "",
-        password=parts.password or "",
+        port=port or 587,
+        # What a URL has to escape, an @ in a password for one, is meant unescaped (RFC 3986, section 2.4).
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
         starttls="starttls" in parts.scheme,
         mail_from=read.required("MAIL_FROM"),
     )

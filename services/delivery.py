@@ -101,4 +101,5 @@ def install_info(esim: Esim, plan_facts: Mapping[str, Any]) -> InstallInfo:
 
 def is_demo(esim: Esim) -> bool:
     """Return whether the eSIM comes from the sandbox: its server's name can never exist (RFC 2606, section 3)."""
-    return esim.smdp_address.lower().endswith("example.com")
+    host = esim.smdp_address.lower()
+    return host == "example.com" or host.endswith(".example.com")

@@ -8,12 +8,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from services.suppliers import Reading
+from services.usage_rules import remaining
 
 # Suppliers round an end date; an hour tells a rounding from a missing day.
 ROUNDING = timedelta(hours=1)
+
+
+class Figures(Protocol):
+    """What a reading and a stored eSIM have in common: bytes, days, UTC; None where the supplier said nothing."""
+
+    @property
+    def total_bytes(self) -> int | None: ...
+    @property
+    def used_bytes(self) -> int | None: ...
+    @property
+    def total_days(self) -> int | None: ...
+    @property
+    def activated_at(self) -> datetime | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +62,13 @@ class EsimState:
         return cls(data_left=values["data_left"], days=values["days"], **moments)
 
     @classmethod
-    def from_reading(cls, reading: Reading) -> EsimState:
-        """Return the state that a supplier's reading describes."""
-        left = None
-        if reading.total_bytes is not None and reading.used_bytes is not None:
-            left = max(reading.total_bytes - reading.used_bytes, 0)
-        started = reading.activated_at is not None
+    def from_figures(cls, figures: Figures, as_of: datetime | None) -> EsimState:
+        """Return the state that a supplier's figures describe; before the first connection there is no end yet."""
         return cls(
-            data_left=left,
-            ends_at=reading.expires_at if started else None,
-            days=reading.total_days,
-            as_of=reading.as_of,
+            data_left=remaining(figures.total_bytes, figures.used_bytes),
+            ends_at=figures.expires_at if figures.activated_at is not None else None,
+            days=figures.total_days,
+            as_of=as_of,
         )
 
 

@@ -71,15 +71,7 @@ def preview(esim: Esim, plan: PlanView) -> RenewalPreview:
 
 def esim_state(esim: Esim) -> EsimState:
     """Return the eSIM's state as the supplier last told it."""
-    left = None
-    if esim.total_bytes is not None and esim.used_bytes is not None:
-        left = max(esim.total_bytes - esim.used_bytes, 0)
-    return EsimState(
-        data_left=left,
-        ends_at=esim.expires_at if esim.activated_at is not None else None,
-        days=esim.total_days,
-        as_of=esim.usage_as_of or esim.usage_read_at,
-    )
+    return EsimState.from_figures(esim, esim.usage_as_of or esim.usage_read_at)
 
 
 def renewable_esim_for(session: Session, account_id: int, countries: tuple[str, ...], now: datetime) -> Esim | None:

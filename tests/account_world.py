@@ -42,11 +42,8 @@ class ScriptedSupplier:
 
     code = "esim_access"
     capabilities = Capabilities(
-        idempotent_orders=True,
-        idempotent_topups=False,
         min_read_interval=timedelta(seconds=30),
         usual_delay=timedelta(hours=3),
-        allocation_within=timedelta(minutes=5),
     )
 
     def __init__(self) -> None:

@@ -29,6 +29,9 @@ blueprint = Blueprint("staff", __name__)
 
 State = TypeVar("State", bound=StrEnum)
 
+# Digits of the largest number that SQLite and PostgreSQL compare an id with, less one.
+LONGEST_ID = 18
+
 
 @blueprint.before_request
 def speak_english() -> None:
@@ -86,10 +89,15 @@ def orders() -> Response:
     wanted = OrderFilter(
         status=_state(OrderStatus, "status"),
         fulfilment=_state(FulfilmentStatus, "fulfilment"),
-        before=request.args.get("before", type=int),
+        before=_order_id(request.args.get("before", "")),
     )
     context = {"wanted": wanted, "statuses": list(OrderStatus), "fulfilments": list(FulfilmentStatus)}
     return _page("staff/orders.html", page=list_orders(db.session(), wanted), **context)
+
+
+def _order_id(text: str) -> int | None:
+    """Return the id in an address, None for what is none; a longer number is no id that either database could hold."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_ID else None
 
 
 def _state(states: type[State], name: str) -> State | None:

@@ -74,14 +74,10 @@ class NotFound(SupplierError):
 class Capabilities:
     """How a supplier behaves, where suppliers differ."""
 
-    idempotent_orders: bool
-    idempotent_topups: bool
     # A reading of the same eSIM is not asked for more often than this.
     min_read_interval: timedelta
     # How old the supplier's own figures may be when it gives them.
     usual_delay: timedelta
-    # How long an allocation usually takes at most.
-    allocation_within: timedelta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +193,7 @@ class Supplier(Protocol):
         ...
 
     def place_order(self, request: PurchaseRequest) -> PurchaseResult:
-        """Order a new eSIM; the same reference never buys twice where `idempotent_orders` says so."""
+        """Order a new eSIM; the same reference is the same order, however often it is sent."""
         ...
 
     def get_order(self, supplier_order_id: str) -> PurchaseResult:

@@ -105,8 +105,11 @@ def test_a_bank_that_asks_is_left_alone_and_the_order_is_paid_later(buyer: Trave
 def test_a_finished_order_is_not_asked_about_any_more(buyer: Traveller) -> None:
     number = buyer.pay("order")
     assert buyer.page.locator("#order-state[hx-get]").count() == 0
-    with pytest.raises(PlaywrightTimeout):
-        buyer.page.wait_for_request(lambda request: number in request.url, timeout=3000)
+    with (
+        pytest.raises(PlaywrightTimeout),
+        buyer.page.expect_request(lambda request: number in request.url, timeout=3000),
+    ):
+        pass
 
 
 def test_going_back_without_paying_and_paying_from_the_order_page(buyer: Traveller) -> None:

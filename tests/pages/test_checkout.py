@@ -102,7 +102,8 @@ def test_a_kept_address_stays_kept_while_something_else_is_wrong(client: PageCli
 
 @pytest.mark.parametrize("consent", CONSENTS)
 def test_a_missing_consent_is_named(client: PageClient, consent: str) -> None:
-    page = check_out(client, status=422, **{consent: False})
+    sent = filled(client.get(checkout_path()), **{consent: False})
+    page = client.post(sent.action, sent.values, status=422)
     assert list(errors(page)) == [f"#{consent}"]
     assert page.one(f"#{consent}")["aria-invalid"] == "true"
     assert page.one("#email")["value"] == EMAIL

@@ -163,3 +163,12 @@ def test_a_state_that_does_not_exist_is_not_found(client: PageClient, factories:
     client.sign_in_staff(factories.make_staff())
     client.get(f"/staff/?{query}", 404)
     client.get("/staff/?before=nonsense")
+
+
+@pytest.mark.parametrize("before", ["9" * 30, "-1", "x", "²"])
+def test_an_address_that_holds_no_order_id_shows_the_first_page(
+    client: PageClient, factories: Factories, before: str
+) -> None:
+    """A number that no database could hold is answered like no number."""
+    client.sign_in_staff(factories.make_staff())
+    client.get(f"/staff/?before={before}")

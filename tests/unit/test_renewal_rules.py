@@ -31,6 +31,11 @@ UNUSED = replace(
 )
 
 
+def state_of(reading: Reading) -> EsimState:
+    """Return the state that a reading describes."""
+    return EsimState.from_figures(reading, reading.as_of)
+
+
 def renewed(before: Reading, data: int = 3 * GIGABYTE, days: int = 30) -> Reading:
     """Return what the supplier says once a top-up has arrived."""
     assert before.total_bytes is not None
@@ -47,7 +52,7 @@ def renewed(before: Reading, data: int = 3 * GIGABYTE, days: int = 30) -> Readin
 
 def test_data_that_is_left_stays_and_the_end_moves_by_the_days() -> None:
     """A running eSIM keeps its data and gains days at its end, not from today."""
-    after = after_renewal(EsimState.from_reading(RUNNING), 3 * GIGABYTE, 30)
+    after = after_renewal(state_of(RUNNING), 3 * GIGABYTE, 30)
     assert after.data_left == 3 * GIGABYTE + GIGABYTE * 3 // 4
     assert after.ends_at == END + timedelta(days=30)
     assert after.days == 37
@@ -55,7 +60,7 @@ def test_data_that_is_left_stays_and_the_end_moves_by_the_days() -> None:
 
 def test_an_esim_whose_days_have_not_started_has_no_end_yet() -> None:
     """Before the first connection the days add up; the date by which to install is not the end."""
-    before = EsimState.from_reading(UNUSED)
+    before = state_of(UNUSED)
     assert before.ends_at is None
     after = after_renewal(before, GIGABYTE, 7)
     assert after.ends_at is None
@@ -64,13 +69,13 @@ def test_an_esim_whose_days_have_not_started_has_no_end_yet() -> None:
 
 def test_unknown_data_stays_unknown() -> None:
     """No figure is invented where the supplier gave none."""
-    before = EsimState.from_reading(replace(RUNNING, total_bytes=None))
+    before = state_of(replace(RUNNING, total_bytes=None))
     assert after_renewal(before, GIGABYTE, 7).data_left is None
 
 
 def test_more_used_than_there_was_leaves_nothing() -> None:
     """Suppliers count a little over the edge; a traveller never sees less than nothing."""
-    assert EsimState.from_reading(replace(RUNNING, used_bytes=2 * GIGABYTE)).data_left == 0
+    assert state_of(replace(RUNNING, used_bytes=2 * GIGABYTE)).data_left == 0
 
 
 @pytest.mark.parametrize("before", [RUNNING, UNUSED])
@@ -113,6 +118,6 @@ def test_using_data_is_not_a_topup() -> None:
 
 def test_states_and_readings_survive_being_stored() -> None:
     """What is kept beside an order is read back as it was."""
-    state = EsimState.from_reading(RUNNING)
+    state = state_of(RUNNING)
     assert EsimState.from_json(state.to_json()) == state
     assert Reading.from_json(UNUSED.to_json()) == UNUSED
