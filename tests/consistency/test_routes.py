@@ -111,3 +111,21 @@ def test_statements_do_not_grow(client: PageClient, factories: Factories, path: 
             client.hx_get(f"{path}?unkept={number}")
         counts.append(len(statements))
     assert counts[0] == counts[1] <= 12, counts
+
+
+@pytest.mark.postgresql
+def test_a_nul_character_is_answered_everywhere(app: Flask) -> None:
+    """PostgreSQL takes no NUL in a text; an address that holds one is unknown, not an error."""
+    client = app.test_client()
+    with_nul = {name: value if name == "lang" else "a\0b" for name, value in VALUES.items()}
+    answers = {}
+    with app.test_request_context():
+        adapter = app.url_map.bind("")
+        for rule in app.url_map.iter_rules():
+            names = rule.arguments - {"lang"}
+            if "GET" in (rule.methods or ()) and names:
+                path = adapter.build(rule.endpoint, {name: with_nul[name] for name in rule.arguments})
+                answers[path] = client.get(path).status_code
+    assert answers
+    assert set(answers.values()) == {404}
+    assert client.get("/en/plans?country=%00").status_code == 400

@@ -25,6 +25,19 @@ def test_an_address_is_one_account_however_it_is_typed(typed: str) -> None:
     assert accounts.normalise_email(typed) == EMAIL
 
 
+@pytest.mark.parametrize("theirs", ["anna@exampleß.org", "anna@example\u1e9e.org"])
+def test_domains_that_look_alike_are_never_one_account(theirs: str) -> None:
+    """Different people can own the two domains: one of them must not get into the other one's account."""
+    assert accounts.normalise_email(theirs) != accounts.normalise_email("anna@exampless.org")
+
+
+@pytest.mark.parametrize("typed", ["änna@example.org", "a" * 250 + "@example.org"])
+def test_what_no_mail_server_takes_is_refused(typed: str) -> None:
+    """Neither Stripe nor most servers take letters beyond ASCII before the @ (RFC 6531)."""
+    with pytest.raises(accounts.EmailInvalid):
+        accounts.normalise_email(typed)
+
+
 @pytest.mark.parametrize("typed", ["", "anna", "anna@", "@example.org", "anna@example", "a b@example.org", "a@b@c.org"])
 def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(accounts.EmailInvalid):

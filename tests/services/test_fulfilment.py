@@ -21,7 +21,7 @@ from models import (
     db,
 )
 from services.catalogue_sync import sync_catalogue
-from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again
+from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again, retry
 from services.money import GIGABYTE
 from tests import both_databases
 from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld
@@ -149,6 +149,32 @@ def test_what_the_supplier_refuses_for_good_is_paid_back(money: MoneyWorld, code
     refunded(money, order)
     money.work(minutes=5)
     assert money.requests(ORDER) == 1
+
+
+def test_a_no_after_a_request_without_an_answer_is_for_a_person(money: MoneyWorld) -> None:
+    money.supplier.fault(ORDER, "timeout_before")
+    order = money.paid(money.order())
+    money.work()
+    money.supplier.fault(ORDER, "error:200011")
+    money.work(seconds=5)
+    held(money, order, "refused_after_unknown")
+    assert retry(money.shop, order.id)
+    assert not retry(money.shop, order.id)
+    assert money.keep_working(order) is FulfilmentStatus.VERIFIED
+    delivered(money, order)
+
+
+def test_what_a_person_takes_up_again_goes_on_where_it_stood(money: MoneyWorld) -> None:
+    money.supplier.set_allocation(held=True)
+    order = money.paid(money.order())
+    money.work()
+    money.work(hours=2)
+    held(money, order, "not_allocated")
+    money.supplier.set_allocation(held=False)
+    assert retry(money.shop, order.id)
+    assert money.keep_working(order) is FulfilmentStatus.VERIFIED
+    assert money.requests(ORDER) == 1
+    delivered(money, order)
 
 
 def test_a_plan_that_is_out_of_stock_is_paid_back(money: MoneyWorld) -> None:

@@ -9,9 +9,10 @@ import pytest
 from models import Esim, FulfilmentStatus, Order, OrderStatus, RefundStatus, db
 from services import usage
 from services.catalogue_sync import sync_catalogue
-from services.fulfilment import fulfil
+from services.fulfilment import fulfil, retry
 from services.fulfilment_steps import MOST_SENDS, SETTLING_TIME
 from services.money import GIGABYTE
+from services.payments.settlement import Outcome
 from services.renewals import list_offers, refresh_topups, renewable_esim_for
 from tests import both_databases
 from tests.money_world import MONACO_1GB, MONACO_3GB, PRICE, MoneyWorld
@@ -159,6 +160,46 @@ def test_a_renewal_is_not_held_up_by_one_that_a_person_looks_at(money: MoneyWorl
     assert money.keep_working(second) is FulfilmentStatus.VERIFIED
     renewed(money, second)
     check_sum(money, esim, gigabytes=2, days=14)
+
+
+@pytest.mark.parametrize("fault", ["timeout_before", "429"])
+def test_a_renewal_that_is_taken_up_again_is_not_taken_for_another_one(money: MoneyWorld, fault: str) -> None:
+    """One renewal never reached the eSIM and was held; another one did; the figures that grew are not the first one's."""
+    esim = money.esim()
+    first, second = money.paid(money.renewal(esim)), money.renewal(esim, MONACO_3GB)
+    money.stripe.pay(paid_later := money.open(second))
+    money.supplier.fault(TOPUP, fault, count=None)
+    money.work()
+    if fault == "429":
+        money.work(hours=25)
+    assert money.keep_working(first, minutes=60) is FulfilmentStatus.HELD
+    money.supplier.faults.clear()
+    assert money.settle(paid_later) is Outcome.PAID
+    money.work()
+    money.supplier.fault(TOPUP, "timeout_after_commit")
+    assert retry(money.shop, first.id)
+    assert money.keep_working(first) is FulfilmentStatus.VERIFIED
+    renewed(money, first, second)
+    check_sum(money, esim, gigabytes=5, days=44)
+
+
+def test_a_renewal_that_arrived_late_is_recognised_beside_another_one(money: MoneyWorld) -> None:
+    esim = money.esim()
+    first, second = money.paid(money.renewal(esim)), money.renewal(esim, MONACO_3GB)
+    money.stripe.pay(paid_later := money.open(second))
+    money.supplier.fault(TOPUP, "timeout_after_commit")
+    # The supplier has carried it out and cannot be asked, until a person takes the order up again.
+    money.work()
+    money.supplier.fault(QUERY, "500", count=None)
+    money.work(hours=25)
+    assert money.fulfilment(first).status is FulfilmentStatus.HELD
+    money.supplier.faults.clear()
+    assert money.settle(paid_later) is Outcome.PAID
+    money.work()
+    assert retry(money.shop, first.id)
+    assert money.keep_working(first) is FulfilmentStatus.VERIFIED
+    renewed(money, first, second)
+    check_sum(money, esim, gigabytes=5, days=44)
 
 
 def test_an_esim_that_expired_meanwhile_is_paid_back(money: MoneyWorld) -> None:
