@@ -16,7 +16,7 @@ MO := $(PO:.po=.mo)
 
 .PHONY: help run test check bench screenshots i18n fmt
 help: ## list the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_PORT=8010 INSTANCE=instance
 	@exec $(BIN)/python -m scripts.demo

@@ -23,6 +23,7 @@ from models import (
 from services import usage
 from services.identifiers import public_id
 from services.order_states import FULFILMENT, WORKED_ON, sources
+from services.renewal_rules import with_topups
 from services.shop import Shop
 from services.suppliers import OutcomeUnknown, Profile, Reading, Waiting
 
@@ -62,7 +63,7 @@ def prepare_request(shop: Shop, order: Order, before: Reading | None) -> Supplie
         if attempt is None:
             attempt = add_request(shop, session, order)
         if attempt.status is SupplierAttemptStatus.WAITING and before is not None:
-            attempt.before = before.to_json()
+            attempt.before = {"reading": before.to_json(), "read_at": now.isoformat()}
         attempt.status = SupplierAttemptStatus.SENDING
         attempt.sends += 1
         attempt.sent_at = now
@@ -84,6 +85,22 @@ def add_request(shop: Shop, session: Session, order: Order) -> SupplierAttempt:
     session.add(attempt)
     session.flush()
     return attempt
+
+
+def reading_before(session: Session, attempt: SupplierAttempt, esim_id: int) -> Reading:
+    """Return what the eSIM would be now without this top-up: as it was before, and with what others have added since.
+
+    Others come in between when this one was held and is taken up again.
+    """
+    assert attempt.before is not None
+    others = session.execute(
+        select(Package.data_bytes, Package.days).where(
+            Package.esim_id == esim_id,
+            Package.order_id != attempt.order_id,
+            Package.created_at > datetime.fromisoformat(attempt.before["read_at"]),
+        )
+    )
+    return with_topups(Reading.from_json(attempt.before["reading"]), [(row.data_bytes, row.days) for row in others])
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def order_topup(shop: Shop, order: Order) -> bool:
     # Read in our turn, so that from here on nothing but our own request makes the figures grow.
     reading = _read(shop, order)
     if attempt.status is not SupplierAttemptStatus.WAITING:
-        if was_applied(Reading.from_json(attempt.before or {}), reading):
+        if was_applied(rows.reading_before(db.session(), attempt, esim.id), reading):
             return _accept_topup(shop, order, attempt)
         if shop.clock.now() < attempt.sent_at + SETTLING_TIME:
             return False
@@ -172,7 +172,7 @@ def verify_renewal(shop: Shop, order: Order) -> bool:
     reading = _read(shop, order)
     attempt = rows.find_request(order.id)
     assert attempt is not None
-    before = Reading.from_json(attempt.before or {})
+    before = rows.reading_before(db.session(), attempt, _esim(order).id)
     as_promised = is_as_promised(before, reading, order.plan_facts["data_bytes"], order.days)
     return _finish(shop, order, reading, verified=as_promised, before=before)
 

@@ -6,7 +6,8 @@ connection there is no end date yet, and the days add up (docs/suppliers.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -80,6 +81,22 @@ def after_renewal(before: EsimState, data_bytes: int | None, days: int) -> EsimS
         ends_at=before.ends_at + timedelta(days=days) if before.ends_at else None,
         days=before.days + days if before.days is not None else None,
         as_of=before.as_of,
+    )
+
+
+def with_topups(before: Reading, sizes: Sequence[tuple[int | None, int]]) -> Reading:
+    """Return what `before` became by other top-ups of so many bytes (None: unlimited) and days each."""
+    data_bytes = sum(data_bytes or 0 for data_bytes, _days in sizes)
+    days = sum(days for _data_bytes, days in sizes)
+    ends_at = before.expires_at
+    if before.activated_at is not None and ends_at is not None:
+        ends_at += timedelta(days=days)
+    return replace(
+        before,
+        total_bytes=None if before.total_bytes is None else before.total_bytes + data_bytes,
+        total_days=None if before.total_days is None else before.total_days + days,
+        expires_at=ends_at,
+        package_count=before.package_count + len(sizes),
     )
 
 
