@@ -38,7 +38,7 @@ from models import (
 from sandbox.esim_access import Esim as SuppliersEsim
 from sandbox.server import Sandbox
 from services.catalogue import get_plan
-from services.identifiers import random_key
+from services.identifiers import public_id, random_key
 from services.orders import Wish, place_order
 from services.payments.attempts import start_payment
 from services.payments.refunds import request_refund
@@ -46,8 +46,9 @@ from services.payments.settlement import Outcome, settle
 from services.payments.stripe_gateway import StripeGateway
 from services.renewals import preview
 from services.shop import Shop
+from services.suppliers import PurchaseRequest
 from services.suppliers.esim_access import EsimAccess
-from services.usage import read
+from services.usage import apply_reading, read
 from tests import running
 from tests.clock import FakeClock
 from tests.factories import CONSENTS, Factories
@@ -164,8 +165,33 @@ class MoneyWorld:
         return self.row(Order, order.id)
 
     def esim(self, slug: str = MONACO_1GB) -> Esim:
-        """Return an eSIM that was really bought."""
-        return self.esim_of(self.verified(self.order(slug)))
+        """Return an eSIM that the supplier has really allocated, without the order that led to it."""
+        account = self.buyer()
+        with self.shop.transaction() as session:
+            plan = session.scalars(select(Plan).where(Plan.slug == slug)).one()
+        wanted = PurchaseRequest(
+            reference=public_id(), plan_code=plan.supplier_plan_code, expected_cost=None, days=None
+        )
+        profile = self.shop.supplier.get_order(self.shop.supplier.place_order(wanted).supplier_order_id).profile
+        assert profile is not None
+        now = self.clock.now()
+        esim = Esim(
+            public_id=public_id(),
+            account_id=account.id,
+            plan_id=plan.id,
+            supplier=self.shop.supplier.code,
+            supplier_esim_id=profile.supplier_esim_id,
+            iccid=profile.iccid,
+            smdp_address=profile.smdp_address,
+            matching_id=profile.matching_id,
+            install_by=profile.install_by,
+            created_at=now,
+        )
+        with self.shop.transaction() as session:
+            session.add(esim)
+            session.flush()
+            apply_reading(session, esim, profile.reading, now)
+        return esim
 
     # What the worker does.
 

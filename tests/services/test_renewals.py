@@ -164,7 +164,7 @@ def test_a_renewal_is_not_held_up_by_one_that_a_person_looks_at(money: MoneyWorl
 
 @pytest.mark.parametrize("fault", ["timeout_before", "429"])
 def test_a_renewal_that_is_taken_up_again_is_not_taken_for_another_one(money: MoneyWorld, fault: str) -> None:
-    """One renewal never reached the eSIM and was held; another one did; the figures that grew are not the first one's."""
+    """One renewal was held without a trace, another one arrived: the figures that grew are not the first one's."""
     esim = money.esim()
     first, second = money.paid(money.renewal(esim)), money.renewal(esim, MONACO_3GB)
     money.stripe.pay(paid_later := money.open(second))
