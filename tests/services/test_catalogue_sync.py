@@ -15,9 +15,8 @@ from services.catalogue_sync import Differences, NothingListed, sync_catalogue
 from services.shop import Shop
 from services.suppliers import Supplier, SupplierError, SupplierPlan
 from tests import both_databases
-from tests.money_world import MoneyWorld
+from tests.money_world import MoneyWorld, varied
 
-pytestmark = both_databases
 CODE = "SIM-MC-1-7"
 
 
@@ -55,6 +54,7 @@ def shelf(money: MoneyWorld) -> Sequence[Any]:
     return [tuple(row) for row in db.session.execute(select(*columns).order_by(Plan.id))]
 
 
+@both_databases
 def test_costs_come_over_and_a_second_run_changes_nothing(money: MoneyWorld) -> None:
     first = sync(money)
     assert CODE in first.costs
@@ -68,6 +68,7 @@ def test_costs_come_over_and_a_second_run_changes_nothing(money: MoneyWorld) -> 
     assert catalogue_version(db.session()) == version
 
 
+@both_databases
 def test_a_changed_cost_is_named(money: MoneyWorld) -> None:
     sync(money)
     money.supplier.set_price(CODE, 130_000)
@@ -75,6 +76,7 @@ def test_a_changed_cost_is_named(money: MoneyWorld) -> None:
     assert plan(money).supplier_cost == 130_000
 
 
+@both_databases
 def test_what_is_gone_leaves_the_shelf_and_stays_on_the_books(money: MoneyWorld) -> None:
     version = catalogue_version(db.session())
     shop = selling(money, lambda listed: listed.plan_code != CODE)
@@ -84,6 +86,7 @@ def test_what_is_gone_leaves_the_shelf_and_stays_on_the_books(money: MoneyWorld)
     assert not sync(money, shop)
 
 
+@both_databases
 def test_a_plan_that_is_no_longer_topped_up_is_no_longer_renewed(money: MoneyWorld) -> None:
     shop = selling(money, lambda listed: listed.plan_code != f"TOPUP_{CODE}")
     assert sync(money, shop).no_topup == [CODE]
@@ -91,6 +94,7 @@ def test_a_plan_that_is_no_longer_topped_up_is_no_longer_renewed(money: MoneyWor
     assert not sync(money, shop)
 
 
+@both_databases
 @pytest.mark.parametrize("topup", [None, True, False])
 def test_an_empty_list_is_trouble_and_not_the_truth(money: MoneyWorld, topup: bool | None) -> None:
     before = shelf(money)
@@ -100,7 +104,7 @@ def test_an_empty_list_is_trouble_and_not_the_truth(money: MoneyWorld, topup: bo
     assert shelf(money) == before
 
 
-@pytest.mark.parametrize("fault", ["500", "timeout_before", "bad_json", "429", "error:101003"])
+@varied("fault", ["500", "timeout_before", "bad_json", "429", "error:101003"])
 def test_a_silent_supplier_changes_nothing(money: MoneyWorld, fault: str) -> None:
     before = shelf(money)
     money.supplier.fault("/package/list", fault)

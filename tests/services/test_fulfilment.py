@@ -24,9 +24,8 @@ from services.catalogue_sync import sync_catalogue
 from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again, retry
 from services.money import GIGABYTE
 from tests import both_databases
-from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld
+from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld, varied
 
-pytestmark = both_databases
 ORDER, QUERY = "/esim/order", "/esim/query"
 
 
@@ -67,6 +66,7 @@ def held(money: MoneyWorld, order: Order, reason: str) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_paid_order_becomes_an_esim(money: MoneyWorld) -> None:
     order = money.verified(money.order())
     delivered(money, order)
@@ -81,6 +81,7 @@ def test_a_paid_order_becomes_an_esim(money: MoneyWorld) -> None:
     assert None not in (fulfilment.ordered_at, fulfilment.applied_at, fulfilment.verified_at)
 
 
+@both_databases
 def test_days_that_were_chosen_are_ordered(money: MoneyWorld) -> None:
     sync_catalogue(money.shop)
     order = money.verified(money.order(BY_THE_DAY, days=5))
@@ -89,6 +90,7 @@ def test_days_that_were_chosen_are_ordered(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_slow_allocation_is_waited_for(money: MoneyWorld) -> None:
     money.supplier.set_allocation(held=True)
     order = money.paid(money.order())
@@ -102,7 +104,7 @@ def test_a_slow_allocation_is_waited_for(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "500", "bad_json", "429", "error:999999"])
+@varied("fault", ["timeout_before", "500", "bad_json", "429", "error:999999"])
 def test_an_order_that_did_not_arrive_is_sent_again(money: MoneyWorld, fault: str) -> None:
     money.supplier.fault(ORDER, fault, count=2)
     order = money.paid(money.order())
@@ -116,7 +118,7 @@ def test_an_order_that_did_not_arrive_is_sent_again(money: MoneyWorld, fault: st
 
 
 @pytest.mark.parametrize("duplicate", ["replay", "310402"])
-@pytest.mark.parametrize("fault", ["timeout_after_commit", "500_after_commit", "bad_json_after_commit"])
+@varied("fault", ["timeout_after_commit", "500_after_commit", "bad_json_after_commit"])
 def test_an_order_whose_answer_was_lost_is_found_again(money: MoneyWorld, fault: str, duplicate: str) -> None:
     money.supplier.set_variants(duplicate_order=duplicate)
     money.supplier.fault(ORDER, fault)
@@ -128,6 +130,7 @@ def test_an_order_whose_answer_was_lost_is_found_again(money: MoneyWorld, fault:
     delivered(money, order)
 
 
+@both_databases
 def test_an_order_that_the_supplier_knows_and_does_not_list_yet_is_waited_for(money: MoneyWorld) -> None:
     money.supplier.set_variants(duplicate_order="310402")
     money.supplier.set_allocation(held=True)
@@ -141,7 +144,7 @@ def test_an_order_that_the_supplier_knows_and_does_not_list_yet_is_waited_for(mo
     delivered(money, order)
 
 
-@pytest.mark.parametrize("code", ["200011", "310241", "000107"])
+@varied("code", ["200011", "310241", "000107"])
 def test_what_the_supplier_refuses_for_good_is_paid_back(money: MoneyWorld, code: str) -> None:
     money.supplier.fault(ORDER, f"error:{code}")
     order = money.paid(money.order())
@@ -151,6 +154,7 @@ def test_what_the_supplier_refuses_for_good_is_paid_back(money: MoneyWorld, code
     assert money.requests(ORDER) == 1
 
 
+@both_databases
 def test_a_no_after_a_request_without_an_answer_is_for_a_person(money: MoneyWorld) -> None:
     money.supplier.fault(ORDER, "timeout_before")
     order = money.paid(money.order())
@@ -164,6 +168,7 @@ def test_a_no_after_a_request_without_an_answer_is_for_a_person(money: MoneyWorl
     delivered(money, order)
 
 
+@both_databases
 def test_what_a_person_takes_up_again_goes_on_where_it_stood(money: MoneyWorld) -> None:
     money.supplier.set_allocation(held=True)
     order = money.paid(money.order())
@@ -177,6 +182,7 @@ def test_what_a_person_takes_up_again_goes_on_where_it_stood(money: MoneyWorld) 
     delivered(money, order)
 
 
+@both_databases
 def test_a_plan_that_is_out_of_stock_is_paid_back(money: MoneyWorld) -> None:
     money.supplier.set_stock("SIM-MC-1-7", 0)
     order = money.paid(money.order())
@@ -184,6 +190,7 @@ def test_a_plan_that_is_out_of_stock_is_paid_back(money: MoneyWorld) -> None:
     refunded(money, order)
 
 
+@both_databases
 def test_an_empty_balance_is_waited_for(money: MoneyWorld) -> None:
     money.supplier.set_balance(0)
     order = money.paid(money.order())
@@ -196,6 +203,7 @@ def test_an_empty_balance_is_waited_for(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
+@both_databases
 def test_another_price_is_for_a_person(money: MoneyWorld) -> None:
     sync_catalogue(money.shop)
     money.supplier.set_price("SIM-MC-1-7", 999_999)
@@ -207,6 +215,7 @@ def test_another_price_is_for_a_person(money: MoneyWorld) -> None:
     assert money.requests(ORDER) == 1
 
 
+@both_databases
 def test_credentials_that_are_not_accepted_are_waited_for(money: MoneyWorld) -> None:
     money.supplier.fault(ORDER, "error:101003")
     order = money.paid(money.order())
@@ -216,7 +225,7 @@ def test_credentials_that_are_not_accepted_are_waited_for(money: MoneyWorld) -> 
     delivered(money, order)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "500", "bad_json", "429"])
+@varied("fault", ["timeout_before", "500", "bad_json", "429"])
 def test_a_supplier_that_is_silent_about_the_profile_is_asked_again(money: MoneyWorld, fault: str) -> None:
     money.supplier.fault(QUERY, fault, count=3)
     order = money.paid(money.order())
@@ -226,6 +235,7 @@ def test_a_supplier_that_is_silent_about_the_profile_is_asked_again(money: Money
     delivered(money, order)
 
 
+@both_databases
 def test_a_lost_notification_is_made_up_for_by_asking(money: MoneyWorld) -> None:
     money.supplier.set_allocation(seconds=None)
     order = money.paid(money.order())
@@ -236,6 +246,7 @@ def test_a_lost_notification_is_made_up_for_by_asking(money: MoneyWorld) -> None
     delivered(money, order)
 
 
+@both_databases
 def test_a_notification_makes_an_order_due_at_once(money: MoneyWorld) -> None:
     money.supplier.set_allocation(seconds=None)
     order = money.paid(money.order())
@@ -249,6 +260,7 @@ def test_a_notification_makes_an_order_due_at_once(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
+@both_databases
 def test_a_lost_knock_is_made_up_for_by_the_sweep(money: MoneyWorld) -> None:
     order = money.paid(money.order())
     money.app.extensions["queue"].flush()
@@ -257,6 +269,7 @@ def test_a_lost_knock_is_made_up_for_by_the_sweep(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
+@both_databases
 def test_two_workers_at_once_order_once(money: MoneyWorld) -> None:
     order_id = money.paid(money.order()).id
     results = money.at_once(*[lambda: fulfil(money.shop, order_id)] * 6)
@@ -267,6 +280,7 @@ def test_two_workers_at_once_order_once(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
+@both_databases
 def test_a_lease_keeps_others_away_until_it_ends(money: MoneyWorld) -> None:
     order = money.paid(money.order())
     now = money.clock.now()
@@ -282,6 +296,7 @@ def test_a_lease_keeps_others_away_until_it_ends(money: MoneyWorld) -> None:
     delivered(money, order)
 
 
+@both_databases
 def test_what_a_killed_worker_had_ordered_is_continued(money: MoneyWorld) -> None:
     """The worker died between the supplier's answer and our note of it: the row says `sending`, the eSIM is bought."""
     order = money.paid(money.order())
@@ -297,6 +312,7 @@ def test_what_a_killed_worker_had_ordered_is_continued(money: MoneyWorld) -> Non
     delivered(money, order)
 
 
+@both_databases
 def test_less_data_than_bought_is_not_called_verified_and_ends_with_a_person(money: MoneyWorld) -> None:
     with money.shop.transaction() as session:
         plan = session.scalars(select(Plan).where(Plan.supplier_plan_code == "SIM-MC-1-7")).one()
@@ -309,6 +325,7 @@ def test_less_data_than_bought_is_not_called_verified_and_ends_with_a_person(mon
     held(money, order, "not_verified")
 
 
+@both_databases
 def test_an_order_that_fails_does_not_stop_the_next_one(money: MoneyWorld) -> None:
     first, second = money.paid(money.order()), money.paid(money.order())
     money.supplier.fault(ORDER, "timeout_before", count=1)
@@ -323,6 +340,7 @@ def test_an_order_that_fails_does_not_stop_the_next_one(money: MoneyWorld) -> No
         money.check(order)
 
 
+@both_databases
 def test_waiting_grows_longer_and_never_ends(money: MoneyWorld) -> None:
     money.supplier.fault(ORDER, "timeout_before", count=None)
     order = money.paid(money.order())

@@ -15,7 +15,6 @@ from services.reconcile import reconcile
 from tests import both_databases
 from tests.money_world import PRICE, MoneyWorld
 
-pytestmark = both_databases
 SESSIONS = "/v1/checkout/sessions"
 
 
@@ -45,6 +44,7 @@ def open_sessions(money: MoneyWorld, count: int, **metadata: str) -> None:
             )
 
 
+@both_databases
 def test_a_payment_that_nobody_told_us_of_is_found(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.pay(money.open(order))
@@ -56,6 +56,7 @@ def test_a_payment_that_nobody_told_us_of_is_found(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_second_run_changes_nothing(money: MoneyWorld) -> None:
     paid, opened, expired = money.order(), money.order(), money.order()
     money.stripe.pay(money.open(paid))
@@ -75,6 +76,7 @@ def test_a_second_run_changes_nothing(money: MoneyWorld) -> None:
     money.check(paid)
 
 
+@both_databases
 def test_a_payment_behind_more_than_a_hundred_sessions_is_found(money: MoneyWorld) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -89,6 +91,7 @@ def test_a_payment_behind_more_than_a_hundred_sessions_is_found(money: MoneyWorl
     money.check(order)
 
 
+@both_databases
 def test_a_session_that_no_row_knows_is_reported(money: MoneyWorld, caplog: pytest.LogCaptureFixture) -> None:
     open_sessions(money, 1, origin="travel-card", attempt="NOTHERE000-1", order="NOTHERE000")
     (session,) = money.stripe.objects("cs")
@@ -97,6 +100,7 @@ def test_a_session_that_no_row_knows_is_reported(money: MoneyWorld, caplog: pyte
     assert session["id"] in caplog.text
 
 
+@both_databases
 def test_an_attempt_without_a_session_is_sent_again_under_its_key(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.fault("drop_after", method="POST", path=SESSIONS, count=2)
@@ -112,6 +116,7 @@ def test_an_attempt_without_a_session_is_sent_again_under_its_key(money: MoneyWo
     assert money.open(order) == session["id"]
 
 
+@both_databases
 def test_an_attempt_without_a_session_of_an_order_that_is_paid_stops_nothing(money: MoneyWorld) -> None:
     order, another = money.order(), money.order()
     first = money.open(order)
@@ -134,6 +139,7 @@ def test_an_attempt_without_a_session_of_an_order_that_is_paid_stops_nothing(mon
     money.check(another)
 
 
+@both_databases
 def test_while_stripe_is_down_nothing_changes_and_it_is_said(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.pay(money.open(order))
@@ -147,6 +153,7 @@ def test_while_stripe_is_down_nothing_changes_and_it_is_said(money: MoneyWorld) 
     money.check(order)
 
 
+@both_databases
 def test_a_payment_is_found_whatever_else_cannot_be_looked_up(money: MoneyWorld) -> None:
     broken, order = money.order(), money.order()
     lost = money.open(broken)
@@ -158,6 +165,7 @@ def test_a_payment_is_found_whatever_else_cannot_be_looked_up(money: MoneyWorld)
     money.check(order)
 
 
+@both_databases
 def test_two_runs_at_once_and_a_buyer_who_returns_count_once(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.pay(money.open(order))

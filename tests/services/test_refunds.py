@@ -7,9 +7,8 @@ import pytest
 from models import Order, OrderStatus, Payment, RefundStatus
 from services.payments.refunds import RefundTooLarge, due_refunds, send_refund
 from tests import both_databases
-from tests.money_world import PRICE, MoneyWorld
+from tests.money_world import PRICE, MoneyWorld, varied
 
-pytestmark = both_databases
 REFUNDS = "/v1/refunds"
 
 
@@ -28,6 +27,7 @@ def at_stripe(money: MoneyWorld) -> list[tuple[int, str]]:
     return [(refund["amount"], refund["status"]) for refund in money.stripe.objects("re")]
 
 
+@both_databases
 def test_a_refund_reaches_stripe_the_books_and_the_buyer(money: MoneyWorld, order: Order, payment: Payment) -> None:
     refund = money.refund(payment, PRICE)
     money.work()
@@ -39,6 +39,7 @@ def test_a_refund_reaches_stripe_the_books_and_the_buyer(money: MoneyWorld, orde
     money.check(order)
 
 
+@both_databases
 def test_parts_add_up_to_the_whole(money: MoneyWorld, order: Order, payment: Payment) -> None:
     money.refund(payment, 500, cause="one")
     money.work()
@@ -51,6 +52,7 @@ def test_parts_add_up_to_the_whole(money: MoneyWorld, order: Order, payment: Pay
     money.check(order)
 
 
+@both_databases
 @pytest.mark.parametrize(("fault", "count"), [("drop_after", 2), ("bad_json", 1)])
 def test_a_lost_answer_is_one_refund(money: MoneyWorld, order: Order, payment: Payment, fault: str, count: int) -> None:
     # The client itself repeats what was lost on the way, and not what it cannot read.
@@ -68,7 +70,7 @@ def test_a_lost_answer_is_one_refund(money: MoneyWorld, order: Order, payment: P
     money.check(order)
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "429", "409", "drop_before"])
+@varied("fault", ["500", "503", "429", "409", "drop_before"])
 def test_while_stripe_is_down_a_refund_waits(money: MoneyWorld, order: Order, payment: Payment, fault: str) -> None:
     money.stripe.fault(fault, method="POST", path=REFUNDS, count=None)
     refund_id = money.refund(payment, PRICE).id
@@ -83,6 +85,7 @@ def test_while_stripe_is_down_a_refund_waits(money: MoneyWorld, order: Order, pa
     money.check(order)
 
 
+@both_databases
 def test_what_stripe_refuses_has_failed(money: MoneyWorld, order: Order, payment: Payment) -> None:
     (charge,) = money.stripe.objects("ch")
     money.stripe.open_dispute(charge["id"])
@@ -94,6 +97,7 @@ def test_what_stripe_refuses_has_failed(money: MoneyWorld, order: Order, payment
     assert money.mails(order, "refund-") == 0
 
 
+@both_databases
 def test_a_payment_that_stripe_does_not_know_cannot_go_back(money: MoneyWorld, order: Order, payment: Payment) -> None:
     with money.shop.transaction() as session:
         session.get_one(Payment, payment.id).reference = "pi_unknown"
@@ -103,6 +107,7 @@ def test_a_payment_that_stripe_does_not_know_cannot_go_back(money: MoneyWorld, o
     assert (refund.status, refund.next_try_at) == (RefundStatus.FAILED, None)
 
 
+@both_databases
 @pytest.mark.parametrize("first", ["pending", "requires_action"])
 def test_a_refund_that_takes_days_is_looked_at_until_it_is_done(
     money: MoneyWorld, order: Order, payment: Payment, first: str
@@ -122,6 +127,7 @@ def test_a_refund_that_takes_days_is_looked_at_until_it_is_done(
     money.check(order)
 
 
+@both_databases
 def test_a_refund_that_takes_days_is_told_by_webhook(
     money: MoneyWorld, order: Order, payment: Payment, live_shop: str
 ) -> None:
@@ -137,6 +143,7 @@ def test_a_refund_that_takes_days_is_told_by_webhook(
     money.check(order)
 
 
+@both_databases
 def test_a_pending_refund_that_fails_leaves_the_order_paid(money: MoneyWorld, order: Order, payment: Payment) -> None:
     money.stripe.account.refund_status = "pending"
     money.refund(payment, PRICE)
@@ -151,6 +158,7 @@ def test_a_pending_refund_that_fails_leaves_the_order_paid(money: MoneyWorld, or
     money.check(order)
 
 
+@both_databases
 def test_a_refund_that_the_bank_returns_is_noticed(
     money: MoneyWorld, order: Order, payment: Payment, live_shop: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,6 +173,7 @@ def test_a_refund_that_the_bank_returns_is_noticed(
     money.check(order, kept=PRICE)
 
 
+@both_databases
 def test_a_cause_that_is_noticed_twice_refunds_once(money: MoneyWorld, order: Order, payment: Payment) -> None:
     first = money.refund(payment, 500)
     assert money.refund(payment, 500).id == first.id
@@ -175,6 +184,7 @@ def test_a_cause_that_is_noticed_twice_refunds_once(money: MoneyWorld, order: Or
     money.check(order, kept=PRICE - 500)
 
 
+@both_databases
 def test_two_causes_with_the_same_amount_refund_twice(money: MoneyWorld, order: Order, payment: Payment) -> None:
     money.refund(payment, 500, cause="one")
     money.refund(payment, 500, cause="two")
@@ -183,6 +193,7 @@ def test_two_causes_with_the_same_amount_refund_twice(money: MoneyWorld, order: 
     money.check(order, kept=PRICE - 1000)
 
 
+@both_databases
 def test_a_refund_that_six_send_at_once_goes_out_once(money: MoneyWorld, order: Order, payment: Payment) -> None:
     refund_id = money.refund(payment, PRICE).id
     results = money.at_once(*[lambda: send_refund(money.shop, refund_id)] * 6)
@@ -191,6 +202,7 @@ def test_a_refund_that_six_send_at_once_goes_out_once(money: MoneyWorld, order: 
     money.check(order)
 
 
+@both_databases
 def test_no_more_goes_back_than_came_in(money: MoneyWorld, order: Order, payment: Payment) -> None:
     with pytest.raises(RefundTooLarge):
         money.refund(payment, PRICE + 1)
@@ -205,6 +217,7 @@ def test_no_more_goes_back_than_came_in(money: MoneyWorld, order: Order, payment
     money.check(order)
 
 
+@both_databases
 def test_what_failed_may_go_back_by_another_way(money: MoneyWorld, order: Order, payment: Payment) -> None:
     money.stripe.account.refund_status = "pending"
     refund = money.refund(payment, PRICE, cause="one")

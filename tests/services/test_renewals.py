@@ -15,9 +15,8 @@ from services.money import GIGABYTE
 from services.payments.settlement import Outcome
 from services.renewals import list_offers, refresh_topups, renewable_esim_for
 from tests import both_databases
-from tests.money_world import MONACO_1GB, MONACO_3GB, PRICE, MoneyWorld
+from tests.money_world import MONACO_1GB, MONACO_3GB, PRICE, MoneyWorld, varied
 
-pytestmark = both_databases
 TOPUP, QUERY, LISTING = "/esim/topup", "/esim/query", "/package/list"
 
 
@@ -38,6 +37,7 @@ def check_sum(money: MoneyWorld, esim: Esim, gigabytes: int, days: int) -> None:
     assert (ours.total_bytes, ours.total_days) == (gigabytes * GIGABYTE, days)
 
 
+@both_databases
 def test_a_renewal_before_the_first_connection_adds_up(money: MoneyWorld) -> None:
     esim = money.esim()
     order = money.verified(money.renewal(esim, MONACO_3GB))
@@ -46,6 +46,7 @@ def test_a_renewal_before_the_first_connection_adds_up(money: MoneyWorld) -> Non
     assert len(money.supplier.esims()) == 1
 
 
+@both_databases
 def test_a_renewal_in_use_moves_the_end(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.burn(esim.supplier_esim_id, percent=60)
@@ -58,6 +59,7 @@ def test_a_renewal_in_use_moves_the_end(money: MoneyWorld) -> None:
     assert order.shown_after["days"] == 14
 
 
+@both_databases
 def test_an_esim_that_is_used_up_comes_back_to_life(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.burn(esim.supplier_esim_id, percent=100)
@@ -67,7 +69,7 @@ def test_an_esim_that_is_used_up_comes_back_to_life(money: MoneyWorld) -> None:
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
-@pytest.mark.parametrize("fault", ["timeout_after_commit", "500_after_commit", "bad_json_after_commit"])
+@varied("fault", ["timeout_after_commit", "500_after_commit", "bad_json_after_commit"])
 def test_a_topup_whose_answer_was_lost_is_not_sent_again(money: MoneyWorld, fault: str, idempotent: bool) -> None:
     money.supplier.set_variants(topup_idempotent=idempotent)
     esim = money.esim()
@@ -81,6 +83,7 @@ def test_a_topup_whose_answer_was_lost_is_not_sent_again(money: MoneyWorld, faul
     check_sum(money, esim, gigabytes=2, days=14)
 
 
+@both_databases
 def test_a_topup_that_was_surely_not_carried_out_is_sent_again_soon(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.fault(TOPUP, "429", count=2)
@@ -91,7 +94,7 @@ def test_a_topup_that_was_surely_not_carried_out_is_sent_again_soon(money: Money
     check_sum(money, esim, gigabytes=2, days=14)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "500", "bad_json", "error:999999"])
+@varied("fault", ["timeout_before", "500", "bad_json", "error:999999"])
 def test_a_topup_that_did_not_arrive_is_sent_again_when_no_trace_came(money: MoneyWorld, fault: str) -> None:
     esim = money.esim()
     money.supplier.fault(TOPUP, fault)
@@ -109,6 +112,7 @@ def test_a_topup_that_did_not_arrive_is_sent_again_when_no_trace_came(money: Mon
     check_sum(money, esim, gigabytes=2, days=14)
 
 
+@both_databases
 def test_a_topup_that_never_leaves_a_trace_is_for_a_person(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.fault(TOPUP, "timeout_before", count=None)
@@ -121,6 +125,7 @@ def test_a_topup_that_never_leaves_a_trace_is_for_a_person(money: MoneyWorld) ->
     money.check(order)
 
 
+@both_databases
 def test_two_renewals_at_once_both_arrive(money: MoneyWorld) -> None:
     esim = money.esim()
     orders = [money.paid(money.renewal(esim)), money.paid(money.renewal(esim, MONACO_3GB))]
@@ -133,7 +138,7 @@ def test_two_renewals_at_once_both_arrive(money: MoneyWorld) -> None:
     check_sum(money, esim, gigabytes=5, days=44)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "timeout_after_commit"])
+@varied("fault", ["timeout_before", "timeout_after_commit"])
 def test_a_renewal_waits_for_the_one_before_whose_outcome_is_unknown(money: MoneyWorld, fault: str) -> None:
     esim = money.esim()
     first, second = money.renewal(esim), money.renewal(esim)
@@ -150,6 +155,7 @@ def test_a_renewal_waits_for_the_one_before_whose_outcome_is_unknown(money: Mone
     check_sum(money, esim, gigabytes=3, days=21)
 
 
+@both_databases
 def test_a_renewal_is_not_held_up_by_one_that_a_person_looks_at(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.fault(TOPUP, "timeout_before", count=MOST_SENDS)
@@ -162,7 +168,7 @@ def test_a_renewal_is_not_held_up_by_one_that_a_person_looks_at(money: MoneyWorl
     check_sum(money, esim, gigabytes=2, days=14)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "429"])
+@varied("fault", ["timeout_before", "429"])
 def test_a_renewal_that_is_taken_up_again_is_not_taken_for_another_one(money: MoneyWorld, fault: str) -> None:
     """One renewal was held without a trace, another one arrived: the figures that grew are not the first one's."""
     esim = money.esim()
@@ -183,6 +189,7 @@ def test_a_renewal_that_is_taken_up_again_is_not_taken_for_another_one(money: Mo
     check_sum(money, esim, gigabytes=5, days=44)
 
 
+@both_databases
 def test_a_renewal_that_arrived_late_is_recognised_beside_another_one(money: MoneyWorld) -> None:
     esim = money.esim()
     first, second = money.paid(money.renewal(esim)), money.renewal(esim, MONACO_3GB)
@@ -202,6 +209,7 @@ def test_a_renewal_that_arrived_late_is_recognised_beside_another_one(money: Mon
     check_sum(money, esim, gigabytes=5, days=44)
 
 
+@both_databases
 def test_an_esim_that_expired_meanwhile_is_paid_back(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.connect(esim.supplier_esim_id)
@@ -218,6 +226,7 @@ def test_an_esim_that_expired_meanwhile_is_paid_back(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_topup_that_is_accepted_and_changes_nothing_is_not_called_done(money: MoneyWorld) -> None:
     esim = money.esim()
     # The supplier says that it has carried this reference out before, and shows nothing of it.
@@ -237,7 +246,7 @@ def test_a_topup_that_is_accepted_and_changes_nothing_is_not_called_done(money: 
     money.check(order)
 
 
-@pytest.mark.parametrize("fault", ["timeout_before", "500", "bad_json", "429"])
+@varied("fault", ["timeout_before", "500", "bad_json", "429"])
 def test_nothing_is_topped_up_while_the_esim_cannot_be_read(money: MoneyWorld, fault: str) -> None:
     esim = money.esim()
     order = money.renewal(esim)
@@ -250,6 +259,7 @@ def test_nothing_is_topped_up_while_the_esim_cannot_be_read(money: MoneyWorld, f
     renewed(money, order)
 
 
+@both_databases
 def test_an_empty_balance_is_waited_for(money: MoneyWorld) -> None:
     esim = money.esim()
     money.supplier.set_balance(0)
@@ -261,6 +271,7 @@ def test_an_empty_balance_is_waited_for(money: MoneyWorld) -> None:
     renewed(money, order)
 
 
+@both_databases
 def test_a_topup_that_costs_another_price_than_the_plan_is_bought_at_its_own(money: MoneyWorld) -> None:
     money.supplier.set_price("TOPUP_SIM-MC-1-7", 111_000)
     sync_catalogue(money.shop)
@@ -269,6 +280,7 @@ def test_a_topup_that_costs_another_price_than_the_plan_is_bought_at_its_own(mon
     renewed(money, money.verified(money.renewal(esim)))
 
 
+@both_databases
 def test_a_topup_whose_price_rose_since_it_was_offered_is_for_a_person(money: MoneyWorld) -> None:
     sync_catalogue(money.shop)
     esim = money.esim()
@@ -283,6 +295,7 @@ def test_a_topup_whose_price_rose_since_it_was_offered_is_for_a_person(money: Mo
     money.check(order)
 
 
+@both_databases
 def test_only_what_the_supplier_accepts_is_offered(money: MoneyWorld) -> None:
     esim = money.esim()
     refresh_topups(money.shop, esim, money.clock.now())
@@ -298,6 +311,7 @@ def test_only_what_the_supplier_accepts_is_offered(money: MoneyWorld) -> None:
     assert list_offers(db.session(), esim, "en", "EUR") == []
 
 
+@both_databases
 def test_a_silent_supplier_leaves_the_offers_as_they_were(money: MoneyWorld) -> None:
     esim = money.esim()
     refresh_topups(money.shop, esim, money.clock.now())
@@ -310,6 +324,7 @@ def test_a_silent_supplier_leaves_the_offers_as_they_were(money: MoneyWorld) -> 
     assert (esim.topups, esim.topups_read_at) == (known, asked_at)
 
 
+@both_databases
 def test_the_newest_esim_that_can_be_renewed_is_found(money: MoneyWorld) -> None:
     account = money.buyer()
     esims = [money.esim_of(money.verified(money.order(account=account))) for _ in range(2)]

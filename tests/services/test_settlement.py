@@ -11,9 +11,7 @@ from services.payments import GatewayUnavailable, SessionNotFound
 from services.payments.settlement import Outcome, apply_session, settle
 from services.reconcile import reconcile
 from tests import both_databases
-from tests.money_world import MONACO_1GB, PRICE, MoneyWorld, stripe_client
-
-pytestmark = both_databases
+from tests.money_world import MONACO_1GB, PRICE, MoneyWorld, stripe_client, varied
 
 
 def completed_event(money: MoneyWorld) -> str:
@@ -46,6 +44,7 @@ def lose_the_id(money: MoneyWorld, order: Order) -> None:
         money.open(order)
 
 
+@both_databases
 def test_an_event_that_comes_five_times_in_turn_counts_once(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     money.stripe.pay(money.open(order))
@@ -55,6 +54,7 @@ def test_an_event_that_comes_five_times_in_turn_counts_once(money: MoneyWorld, l
     money.check(order)
 
 
+@both_databases
 def test_an_event_that_comes_eight_times_at_once_counts_once(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     money.stripe.webhooks.hold()
@@ -66,6 +66,7 @@ def test_an_event_that_comes_eight_times_at_once_counts_once(money: MoneyWorld, 
     money.check(order)
 
 
+@both_databases
 def test_two_events_for_one_payment_count_once(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     money.stripe.webhooks.copies = 3
@@ -76,6 +77,7 @@ def test_two_events_for_one_payment_count_once(money: MoneyWorld, live_shop: str
     money.check(order)
 
 
+@both_databases
 def test_webhook_return_page_and_reconcile_at_once_count_once(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     money.stripe.webhooks.hold()
@@ -103,6 +105,7 @@ def test_webhook_return_page_and_reconcile_at_once_count_once(money: MoneyWorld,
     money.check(order)
 
 
+@both_databases
 @pytest.mark.parametrize(("amount", "currency"), [(PRICE - 1, "eur"), (PRICE, "usd")])
 def test_a_wrong_amount_is_not_taken_for_the_price(
     money: MoneyWorld, caplog: pytest.LogCaptureFixture, amount: int, currency: str
@@ -124,6 +127,7 @@ def test_a_wrong_amount_is_not_taken_for_the_price(
     money.check(order, kept=amount)
 
 
+@both_databases
 def test_a_session_of_the_other_mode_is_left_alone(money: MoneyWorld) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -134,6 +138,7 @@ def test_a_session_of_the_other_mode_is_left_alone(money: MoneyWorld) -> None:
     assert not money.payments(order)
 
 
+@both_databases
 @pytest.mark.parametrize(
     "metadata", [{"origin": "another-shop"}, {"origin": ""}], ids=["of another application", "without an origin"]
 )
@@ -146,6 +151,7 @@ def test_a_foreign_session_is_left_alone(money: MoneyWorld, metadata: dict[str, 
     assert not money.payments(order)
 
 
+@both_databases
 @pytest.mark.parametrize("attempt", ["", "nonsense", "-1", "ABCDEFGHJK-1", "ABCDEFGHJK-²"])
 def test_a_session_with_a_reference_that_leads_nowhere_changes_nothing(money: MoneyWorld, attempt: str) -> None:
     order = money.order()
@@ -156,11 +162,13 @@ def test_a_session_with_a_reference_that_leads_nowhere_changes_nothing(money: Mo
     assert not money.payments(order)
 
 
+@both_databases
 def test_a_session_that_stripe_does_not_know_is_named(money: MoneyWorld) -> None:
     with pytest.raises(SessionNotFound):
         money.settle("cs_test_unknown")
 
 
+@both_databases
 def test_a_session_whose_id_was_never_stored_is_found_by_what_it_says(money: MoneyWorld) -> None:
     order = money.order()
     lose_the_id(money, order)
@@ -172,6 +180,7 @@ def test_a_session_whose_id_was_never_stored_is_found_by_what_it_says(money: Mon
     money.check(order)
 
 
+@both_databases
 def test_of_two_sessions_that_are_both_paid_one_settles_and_the_other_goes_back(money: MoneyWorld) -> None:
     order = money.order()
     first = money.open(order)
@@ -198,6 +207,7 @@ def test_of_two_sessions_that_are_both_paid_one_settles_and_the_other_goes_back(
     money.check(order, charges=2)
 
 
+@both_databases
 def test_a_payment_of_a_cancelled_order_goes_back(money: MoneyWorld) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -211,6 +221,7 @@ def test_a_payment_of_a_cancelled_order_goes_back(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_delayed_payment_is_waited_for_and_then_counts(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -227,6 +238,7 @@ def test_a_delayed_payment_is_waited_for_and_then_counts(money: MoneyWorld, live
     money.check(order)
 
 
+@both_databases
 def test_a_delayed_payment_that_fails_is_told_once_and_can_be_made_again(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -244,6 +256,7 @@ def test_a_delayed_payment_that_fails_is_told_once_and_can_be_made_again(money: 
     money.check(order)
 
 
+@both_databases
 def test_declined_cards_and_then_a_good_one_are_one_payment(money: MoneyWorld, live_shop: str) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -258,7 +271,7 @@ def test_declined_cards_and_then_a_good_one_are_one_payment(money: MoneyWorld, l
     money.check(order)
 
 
-@pytest.mark.parametrize("kind", ["checkout.session.expired", "checkout.session.async_payment_failed"])
+@varied("kind", ["checkout.session.expired", "checkout.session.async_payment_failed"])
 def test_a_late_event_never_takes_a_payment_back(money: MoneyWorld, live_shop: str, kind: str) -> None:
     order = money.order()
     money.stripe.pay(money.open(order))
@@ -270,6 +283,7 @@ def test_a_late_event_never_takes_a_payment_back(money: MoneyWorld, live_shop: s
     money.check(order)
 
 
+@both_databases
 def test_an_answer_that_was_overtaken_never_takes_a_payment_back(money: MoneyWorld) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -290,6 +304,7 @@ def free(money: MoneyWorld) -> Order:
     return money.order(MONACO_1GB)
 
 
+@both_databases
 def test_an_order_that_costs_nothing_is_delivered(money: MoneyWorld) -> None:
     order = money.verified(free(money))
     (payment,) = money.payments(order)
@@ -297,6 +312,7 @@ def test_an_order_that_costs_nothing_is_delivered(money: MoneyWorld) -> None:
     money.check(order, charges=0)
 
 
+@both_databases
 def test_nothing_goes_back_of_a_second_session_that_cost_nothing(money: MoneyWorld) -> None:
     order = free(money)
     first = money.open(order)
@@ -311,6 +327,7 @@ def test_nothing_goes_back_of_a_second_session_that_cost_nothing(money: MoneyWor
     money.check(order, charges=0)
 
 
+@both_databases
 def test_a_free_order_that_the_supplier_refuses_ends_without_a_refund(money: MoneyWorld) -> None:
     money.supplier.set_stock("SIM-MC-1-7", 0)
     order = money.paid(free(money))

@@ -13,9 +13,8 @@ from services.payments import GatewayUnavailable
 from services.payments.attempts import start_payment, stop_payment
 from services.payments.settlement import Outcome
 from tests import both_databases
-from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld
+from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld, varied
 
-pytestmark = both_databases
 SESSIONS = "/v1/checkout/sessions"
 
 
@@ -27,6 +26,7 @@ def statuses(money: MoneyWorld, order: Order) -> list[str]:
     return [attempt.status.value for attempt in money.attempts(order)]
 
 
+@both_databases
 def test_a_second_click_leads_to_the_same_page(money: MoneyWorld) -> None:
     order = money.order()
     first = start_payment(money.shop, order.id)
@@ -38,6 +38,7 @@ def test_a_second_click_leads_to_the_same_page(money: MoneyWorld) -> None:
     assert statuses(money, order) == ["open"]
 
 
+@both_databases
 def test_a_lost_answer_is_asked_for_again_under_the_same_key(money: MoneyWorld) -> None:
     order = money.order()
     # The client repeats once by itself; both answers are lost.
@@ -53,6 +54,7 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key(money: MoneyWorld) 
     money.check(order)
 
 
+@both_databases
 def test_a_stored_failure_is_left_behind_with_a_new_key(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.fault("500", method="POST", path=SESSIONS, saved=True)
@@ -61,7 +63,7 @@ def test_a_stored_failure_is_left_behind_with_a_new_key(money: MoneyWorld) -> No
     assert [session["id"] for session in sessions(money)] == [session_id]
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "429", "409", "drop_before", "bad_json"])
+@varied("fault", ["500", "503", "429", "409", "drop_before", "bad_json"])
 def test_while_stripe_is_down_the_attempt_waits_for_the_next_click(money: MoneyWorld, fault: str) -> None:
     order = money.order()
     money.stripe.fault(fault, method="POST", path=SESSIONS, count=None)
@@ -82,6 +84,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@both_databases
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_changed_order_closes_the_old_page(money: MoneyWorld, what: str) -> None:
     order = money.order(BY_THE_DAY)
@@ -96,6 +99,7 @@ def test_a_changed_order_closes_the_old_page(money: MoneyWorld, what: str) -> No
     money.check(order)
 
 
+@both_databases
 def test_before_an_order_changes_its_page_is_closed(money: MoneyWorld) -> None:
     order = money.order(BY_THE_DAY)
     old = money.open(order)
@@ -108,6 +112,7 @@ def test_before_an_order_changes_its_page_is_closed(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_an_order_that_somebody_has_paid_does_not_change_any_more(money: MoneyWorld) -> None:
     order = money.order(BY_THE_DAY)
     money.stripe.pay(money.open(order))
@@ -119,6 +124,7 @@ def test_an_order_that_somebody_has_paid_does_not_change_any_more(money: MoneyWo
     money.check(order)
 
 
+@both_databases
 @pytest.mark.parametrize("what", ["days", "currency"])
 def test_a_page_that_was_paid_while_its_order_changed_buys_nothing_and_goes_back(money: MoneyWorld, what: str) -> None:
     order = money.order(BY_THE_DAY)
@@ -136,6 +142,7 @@ def test_a_page_that_was_paid_while_its_order_changed_buys_nothing_and_goes_back
     money.check(order, charges=2)
 
 
+@both_databases
 def test_a_changed_email_goes_to_the_new_address_also_when_the_old_page_was_paid(money: MoneyWorld) -> None:
     order = money.order()
     old = money.open(order)
@@ -147,6 +154,7 @@ def test_a_changed_email_goes_to_the_new_address_also_when_the_old_page_was_paid
     money.check(order)
 
 
+@both_databases
 def test_a_page_that_ran_out_is_replaced(money: MoneyWorld) -> None:
     order = money.order()
     old = money.open(order)
@@ -155,6 +163,7 @@ def test_a_page_that_ran_out_is_replaced(money: MoneyWorld) -> None:
     assert {session["id"]: session["status"] for session in sessions(money)} == {old: "expired", new: "open"}
 
 
+@both_databases
 def test_an_attempt_without_a_session_runs_out_too(money: MoneyWorld) -> None:
     order = money.order()
     money.stripe.fault("drop_before", method="POST", path=SESSIONS, count=2)
@@ -165,6 +174,7 @@ def test_an_attempt_without_a_session_runs_out_too(money: MoneyWorld) -> None:
     assert statuses(money, order) == ["superseded", "open"]
 
 
+@both_databases
 def test_after_an_expired_attempt_comes_a_new_one(money: MoneyWorld) -> None:
     order = money.order()
     old = money.open(order)
@@ -174,6 +184,7 @@ def test_after_an_expired_attempt_comes_a_new_one(money: MoneyWorld) -> None:
     assert statuses(money, order) == ["expired", "open"]
 
 
+@both_databases
 def test_a_paid_order_is_not_paid_again(money: MoneyWorld) -> None:
     order = money.paid(money.order())
     with pytest.raises(OrderNotPending):
@@ -182,6 +193,7 @@ def test_a_paid_order_is_not_paid_again(money: MoneyWorld) -> None:
     money.check(order)
 
 
+@both_databases
 def test_a_delayed_payment_under_way_keeps_the_order_from_being_paid_again(money: MoneyWorld) -> None:
     order = money.order()
     session_id = money.open(order)
@@ -194,6 +206,7 @@ def test_a_delayed_payment_under_way_keeps_the_order_from_being_paid_again(money
     assert len(sessions(money)) == 1
 
 
+@both_databases
 def test_eight_clicks_at_once_open_one_page(money: MoneyWorld) -> None:
     order = money.order()
     order_id = order.id
@@ -206,6 +219,7 @@ def test_eight_clicks_at_once_open_one_page(money: MoneyWorld) -> None:
     assert statuses(money, order) == ["open"]
 
 
+@both_databases
 def test_changing_the_order_while_stripe_opens_its_page_leaves_one_page(money: MoneyWorld) -> None:
     order = money.order(BY_THE_DAY)
     order_id = order.id
