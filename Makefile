@@ -7,7 +7,7 @@ INSTANCE ?= instance
 export PORT SANDBOX_PORT INSTANCE
 
 BIN := .venv/bin
-TYPED := app.py config.py models.py jobs.py commands.py blueprints services sandbox scripts tests
+TYPED := app.py wsgi.py config.py models.py jobs.py commands.py bench blueprints services sandbox scripts tests
 PO := $(wildcard translations/*/LC_MESSAGES/messages.po)
 MO := $(PO:.po=.mo)
 
