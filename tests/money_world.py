@@ -352,6 +352,13 @@ class MoneyWorld:
 _MONEY = ("sessions", "charges", "captured", "refunded")
 
 
+def varied(name: str, values: Sequence[object]) -> pytest.MarkDecorator:
+    """Run a test with each value on SQLite, and with the first one on PostgreSQL as well: `both_databases`, cheaper."""
+    cases: list[Any] = [(value, "sqlite") for value in values]
+    cases.append(pytest.param(values[0], "postgresql", marks=pytest.mark.postgresql))
+    return pytest.mark.parametrize((name, "database"), cases, indirect=["database"])
+
+
 def stripe_client(sandbox: Sandbox) -> Any:
     """Return a Stripe client for what the shop itself never does."""
     return stripe.StripeClient(sandbox.settings.stripe_secret_key, base_addresses={"api": sandbox.url}).v1

@@ -50,20 +50,23 @@ class Gateway:
         if fault is None and self._too_fast():
             fault = Fault(path=path, kind="429")
         try:
-            return self._spoiled(fault, path, raw, entry) if fault else self._carried_out(path, raw, entry)
+            response = self._spoiled(fault, path, raw, entry) if fault else self._carried_out(path, raw, entry)
         finally:
             if fault is not None:
                 entry.outcome, entry.fault = "faulted", fault.kind
             self._world.journal.add(entry)
+        # Last of all: a client that sees the connection end finds its request in the log.
+        return _hang_up() if response is None else response
 
-    def _spoiled(self, fault: Fault, path: str, raw: bytes, entry: Entry) -> Response:
+    def _spoiled(self, fault: Fault, path: str, raw: bytes, entry: Entry) -> Response | None:
+        """Return the answer as the fault leaves it, None for a connection that ends without one."""
         if not fault.executes:
             self._read(raw, entry)
         answer = self._carried_out(path, raw, entry) if fault.executes else Response(status=500)
         if fault.seconds:
             self.stopping.wait(fault.seconds)
         if fault.kind.startswith("timeout"):
-            return _hang_up()
+            return None
         if fault.kind.startswith("500"):
             return Response("Internal Server Error", status=500, mimetype="text/plain")
         if fault.kind == "429":
@@ -74,14 +77,14 @@ class Gateway:
             return self._refusal(ApiError(fault.kind.removeprefix("error:"), "Refused on demand"), entry)
         return answer
 
-    def _carried_out(self, path: str, raw: bytes, entry: Entry) -> Response:
+    def _carried_out(self, path: str, raw: bytes, entry: Entry) -> Response | None:
         try:
             answer = self._outcome(path, raw, entry)
         except ApiError as error:
             return self._refusal(error, entry)
         except NoAnswerError:
             entry.outcome, entry.executed, entry.fault = "faulted", True, "timeout_after_commit"
-            return _hang_up()
+            return None
         entry.executed = answer.executed
         entry.outcome = "replayed" if answer.replayed else "executed"
         return self._envelope(True, self._world.variants.ok_code, None, answer.obj)

@@ -13,7 +13,7 @@ from models import Esim, FulfilmentStatus
 from services.money import GIGABYTE
 from services.supplier_webhooks import webhook_url
 from tests import both_databases
-from tests.money_world import MoneyWorld
+from tests.money_world import MoneyWorld, varied
 from tests.page_client import PageClient
 
 
@@ -70,8 +70,7 @@ def test_use_that_the_supplier_tells_of_is_read_from_the_supplier(money: MoneyWo
     assert money.row(Esim, esim.id).used_bytes == money.at_supplier(esim).usage
 
 
-@both_databases
-@pytest.mark.parametrize("kind", ["ESIM_STATUS", "DATA_USAGE", "VALIDITY_USAGE", "SMDP_EVENT", "ORDER_STATUS", "OTHER"])
+@varied("kind", ["ESIM_STATUS", "DATA_USAGE", "VALIDITY_USAGE", "SMDP_EVENT", "ORDER_STATUS", "OTHER"])
 def test_forged_content_changes_nothing(money: MoneyWorld, path: str, kind: str) -> None:
     esim = money.esim()
     forged = told(
