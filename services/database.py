@@ -9,8 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
@@ -66,13 +65,18 @@ def writing(session: Session) -> Iterator[Session]:
         _writing.reset(token)
 
 
+def inserting(session: Session, model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT in the dialect of the session's database, because ON CONFLICT is no part of the common one."""
+    dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+    return dialect.insert(model)
+
+
 def insert_once(session: Session, model: type[DeclarativeBase], key: str, values: dict[str, Any]) -> bool:
     """Insert a row unless one with this `key` column exists; return whether it was inserted.
 
     When two processes try at the same time, the database decides, and the loser sees the winner's row afterwards.
     """
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    statement = insert(model).values(**values).on_conflict_do_nothing(index_elements=[key])
+    statement = inserting(session, model).values(**values).on_conflict_do_nothing(index_elements=[key])
     # RETURNING tells on both databases; psycopg gives no row count for an INSERT of this kind.
     return session.execute(statement.returning(getattr(model, key))).first() is not None
 

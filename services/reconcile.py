@@ -75,27 +75,17 @@ def _check_attempts(shop: Shop, report: Report) -> None:
 
 def _check_sessions(shop: Shop, report: Report) -> None:
     """Look at what Stripe has, so that money which no row of ours expects is found as well."""
-    done = set(
-        db.session.scalars(
-            select(Attempt.session_id).where(
-                Attempt.status == AttemptStatus.SUCCEEDED, Attempt.created_at >= shop.clock.now() - WINDOW
-            )
-        )
-    )
-    over = set(
-        db.session.scalars(
-            select(Attempt.session_id).where(
-                Attempt.status.in_((AttemptStatus.EXPIRED, AttemptStatus.SUPERSEDED)),
-                Attempt.created_at >= shop.clock.now() - WINDOW,
-            )
-        )
+    since = shop.clock.now() - WINDOW
+    known = dict(
+        db.session.execute(select(Attempt.session_id, Attempt.status).where(Attempt.created_at >= since)).all()
     )
     db.session.commit()
     try:
-        for state in shop.gateway.list_sessions(shop.clock.now() - WINDOW):
-            if state.attempt_reference is None or state.session_id in done:
+        for state in shop.gateway.list_sessions(since):
+            status = known.get(state.session_id)
+            if state.attempt_reference is None or status is AttemptStatus.SUCCEEDED:
                 continue
-            if state.session_id in over and state.status != "complete":
+            if status in (AttemptStatus.EXPIRED, AttemptStatus.SUPERSEDED) and state.status != "complete":
                 continue
             _apply(shop, state, report)
     except PaymentError as error:

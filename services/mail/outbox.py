@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, and_, or_, select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from models import Mail, MailStatus, db
+from services.database import inserting
 from services.mail.composition import compose
 from services.mail.transport import MailDelayed, MailRefused
 from services.shop import Shop
@@ -97,10 +96,9 @@ def queue_all(shop: Shop, drafts: Sequence[Draft]) -> list[int]:
         return []
     session = db.session()
     now = shop.clock.now()
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
     added = list(
         session.scalars(
-            insert(Mail)
+            inserting(session, Mail)
             .values([_row(draft, now) for draft in drafts])
             .on_conflict_do_nothing(index_elements=["subject_key", "kind"])
             .returning(Mail.id)
