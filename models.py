@@ -166,6 +166,19 @@ class SupplierAttemptStatus(StrEnum):
     REFUSED = "refused"
 
 
+class FindingKind(StrEnum):
+    """What a person has to look at, beside orders that wait for one."""
+
+    WRONG_AMOUNT = "wrong_amount"
+    REFUND_FAILED = "refund_failed"
+    SESSION_UNKNOWN = "session_unknown"
+    PAYMENT_UNKNOWN = "payment_unknown"
+    SUPPLIER_ORDER_UNKNOWN = "supplier_order_unknown"
+    SUPPLIER_ORDER_MISSING = "supplier_order_missing"
+    ESIM_REFUNDED = "esim_refunded"
+    TOPUP_UNKNOWN = "topup_unknown"
+
+
 class EsimStatus(StrEnum):
     """What the supplier last said an eSIM is."""
 
@@ -556,6 +569,9 @@ class Refund(Base):
     created_at: Mapped[datetime] = mapped_column(Moment)
     tries: Mapped[int] = mapped_column(default=0)
     next_try_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    # Who of the staff asked for it and why, in their own words.
+    staff_id: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+    note: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
     payment: Mapped[Payment] = relationship(back_populates="refunds")
 
@@ -563,6 +579,26 @@ class Refund(Base):
         UniqueConstraint("payment_id", "cause"),
         CheckConstraint("amount_minor > 0", name="amount"),
     )
+
+
+class Dispute(Base):
+    """A buyer who asks the bank for the money back; `status` and `reason` are Stripe's own words."""
+
+    __tablename__ = "disputes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"), index=True)
+    reference: Mapped[str] = mapped_column(String(255), unique=True)
+    status: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(String(60))
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    opened_at: Mapped[datetime] = mapped_column(Moment)
+    # Until when Stripe takes an answer.
+    due_by: Mapped[datetime | None] = mapped_column(Moment)
+    closed_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+
+    payment: Mapped[Payment] = relationship()
 
 
 class StripeEvent(Base):
@@ -575,6 +611,10 @@ class StripeEvent(Base):
     object_id: Mapped[str] = mapped_column(String(255))
     received_at: Mapped[datetime] = mapped_column(Moment)
     processed_at: Mapped[datetime | None] = mapped_column(Moment)
+
+
+# Orders that staff looks at; few of many, so that a list of them needs an index of its own.
+_STUCK = "status = 'held' or (late_at is not null and status in ('waiting', 'ordered', 'applied'))"
 
 
 class Fulfilment(Base):
@@ -594,8 +634,19 @@ class Fulfilment(Base):
     held_at: Mapped[datetime | None] = mapped_column(Moment)
     # When a person last put a held order back to work.
     retried_at: Mapped[datetime | None] = mapped_column(Moment)
+    # When the buyer was told that it takes longer than it should; the shop goes on trying.
+    late_at: Mapped[datetime | None] = mapped_column(Moment)
 
     order: Mapped[Order] = relationship(back_populates="fulfilment")
+
+    __table_args__ = (
+        Index(
+            "stuck_fulfilments",
+            "order_id",
+            sqlite_where=text(_STUCK),
+            postgresql_where=text(_STUCK),
+        ),
+    )
 
 
 class SupplierAttempt(Base):
@@ -615,6 +666,8 @@ class SupplierAttempt(Base):
     sends: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(Moment)
     sent_at: Mapped[datetime] = mapped_column(Moment)
+    # When the last request went out of which nobody knows what came.
+    unknown_at: Mapped[datetime | None] = mapped_column(Moment)
     answered_at: Mapped[datetime | None] = mapped_column(Moment)
 
     __table_args__ = (
@@ -627,6 +680,30 @@ class SupplierAttempt(Base):
             postgresql_where=text("status <> 'refused'"),
         ),
     )
+
+
+class Finding(Base):
+    """Something that a person has to decide on; noticed again and again it is one row, until somebody settles it.
+
+    `reference` names it where it was found: a session, a refund, the supplier's order.
+    """
+
+    __tablename__ = "findings"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[FindingKind] = mapped_column(_enum(FindingKind))
+    reference: Mapped[str] = mapped_column(String(255))
+    order_id: Mapped[int | None] = mapped_column(ForeignKey("orders.id"), index=True)
+    details: Mapped[str] = mapped_column(String(200), default="")
+    noticed_at: Mapped[datetime] = mapped_column(Moment)
+    seen_at: Mapped[datetime] = mapped_column(Moment)
+    settled_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
+    # None when the difference went away by itself.
+    settled_by: Mapped[int | None] = mapped_column(ForeignKey("staff.id"))
+
+    order: Mapped[Order | None] = relationship()
+
+    __table_args__ = (UniqueConstraint("kind", "reference"),)
 
 
 class Mail(Base):
@@ -653,4 +730,7 @@ class Mail(Base):
     sent_at: Mapped[datetime | None] = mapped_column(Moment)
     error: Mapped[str] = mapped_column(String(200), default="")
 
-    __table_args__ = (UniqueConstraint("subject_key", "kind"),)
+    __table_args__ = (
+        UniqueConstraint("subject_key", "kind"),
+        Index("failed_mails", "id", sqlite_where=text("status = 'failed'"), postgresql_where=text("status = 'failed'")),
+    )
