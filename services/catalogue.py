@@ -86,8 +86,8 @@ class PlanFilter:
     data_bytes: int | None = None
 
 
-def _shelf() -> Select[*tuple[Any, ...]]:
-    """Return the statement that reads the shelf, with the parameters `language` and `currency`."""
+def _plans() -> Select[*tuple[Any, ...]]:
+    """Return the statement that reads all plans, with the parameters `language` and `currency`."""
     language, currency = bindparam("language", type_=String()), bindparam("currency", type_=String())
     # A plan without a text in this language is still sold, under its English name.
     text_id = (
@@ -107,13 +107,14 @@ def _shelf() -> Select[*tuple[Any, ...]]:
         )
         .join(PlanText, (PlanText.plan_id == Plan.id) & (PlanText.language == text_id))
         .join(PlanPrice, (PlanPrice.plan_id == Plan.id) & (PlanPrice.currency == currency))
-        .where(Plan.state == PlanState.ACTIVE)
         .order_by(Plan.position, Plan.id)
     )
 
 
 # A statement costs more to build than to run, so these are built once.
-_SHELF = _shelf()
+_ALL = _plans()
+_ANY_PLAN = _ALL.where(Plan.slug == bindparam("slug"))
+_SHELF = _ALL.where(Plan.state == PlanState.ACTIVE)
 _ONE_PLAN = _SHELF.where(Plan.slug == bindparam("slug"))
 _TOPUPS = _SHELF.where(Plan.supplier_topup_code.in_(bindparam("topup_codes", expanding=True)))
 _COUNTRIES = (
@@ -137,10 +138,12 @@ def list_plans(session: Session, wanted: PlanFilter, language: str, currency: st
 
 def get_plan(session: Session, slug: str, language: str, currency: str) -> PlanView:
     """Return a plan that is on the shelf; raises PlanNotFound."""
-    found = _views(session, _ONE_PLAN, language, currency, slug=slug)
-    if not found:
-        raise PlanNotFound(slug)
-    return found[0]
+    return _one(_views(session, _ONE_PLAN, language, currency, slug=slug), slug)
+
+
+def get_any_plan(session: Session, slug: str, language: str, currency: str) -> PlanView:
+    """Return a plan, also one that is no longer on the shelf; raises PlanNotFound."""
+    return _one(_views(session, _ANY_PLAN, language, currency, slug=slug), slug)
 
 
 def list_topup_plans(session: Session, topup_codes: Collection[str], language: str, currency: str) -> list[PlanView]:
@@ -167,6 +170,12 @@ def move_catalogue_version(session: Session) -> None:
     if moved.rowcount == 0:  # type: ignore[attr-defined]
         session.add(CatalogueVersion(id=1, version=1))
         session.flush()
+
+
+def _one(found: list[PlanView], slug: str) -> PlanView:
+    if not found:
+        raise PlanNotFound(slug)
+    return found[0]
 
 
 def _views(

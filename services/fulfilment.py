@@ -12,8 +12,11 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 
 from models import Fulfilment, FulfilmentStatus, Order, OrderKind, db
+from services import fulfilment_ends as ends
 from services import fulfilment_rows as rows
 from services import fulfilment_steps as steps
+from services import late_orders
+from services.failpoints import failpoint
 from services.order_states import WORKED_ON
 from services.shop import Shop
 from services.suppliers import PriceChanged, Refused, SupplierError, Waiting
@@ -26,12 +29,6 @@ LEASE = timedelta(seconds=90)
 WAITS = (2, 4, 8, 15, 30, 60, 120, 300, 600)
 # After this many looks, about a minute, the buyer is told that the supplier is slow.
 SLOW_AFTER = 6
-# How long an order may stay in a state, counted from the moment named, before a person has to look; and why.
-PATIENCE: dict[FulfilmentStatus, tuple[timedelta, str]] = {
-    FulfilmentStatus.WAITING: (timedelta(hours=24), "not_ordered"),
-    FulfilmentStatus.ORDERED: (timedelta(hours=1), "not_allocated"),
-    FulfilmentStatus.APPLIED: (timedelta(hours=6), "not_verified"),
-}
 
 
 def fulfil(shop: Shop, order_id: int) -> None:
@@ -40,22 +37,24 @@ def fulfil(shop: Shop, order_id: int) -> None:
     Never raises for what a supplier says or does not say: a refusal, a wait and an unknown outcome are states.
     """
     while _claim(shop, order_id):
+        failpoint("fulfil.claimed")
+        if ends.stop_refunded(shop, order_id):
+            return
         try:
             moved = _step(shop, order_id)
-        except Refused as error:
-            steps.refuse(shop, order_id, error)
-            return
         except PriceChanged:
-            steps.hold(shop, order_id, "price_changed")
+            ends.hold(shop, order_id, "price_changed")
             return
         except SupplierError as error:
+            if isinstance(error, Refused) and ends.refuse(shop, order_id, error):
+                return
             log.warning("order %s waits: %s", order_id, error)
             _release(shop, order_id, reason=_reason(error))
-            _hold_when_late(shop, order_id)
+            late_orders.mind(shop, order_id, answered=False)
             return
         _release(shop, order_id, again=moved)
         if not moved:
-            _hold_when_late(shop, order_id)
+            late_orders.mind(shop, order_id, answered=True)
             return
 
 
@@ -68,14 +67,7 @@ def retry(shop: Shop, order_id: int) -> bool:
         fulfilment = session.get(Fulfilment, order_id, populate_existing=True, with_for_update=True)
         if fulfilment is None or fulfilment.status is not FulfilmentStatus.HELD:
             return False
-        fulfilment.status = FulfilmentStatus.WAITING
-        if fulfilment.ordered_at is not None:
-            fulfilment.status = FulfilmentStatus.ORDERED if fulfilment.applied_at is None else FulfilmentStatus.APPLIED
-        fulfilment.reason, fulfilment.tries, fulfilment.lease_until = "", 0, None
-        fulfilment.held_at, fulfilment.retried_at = None, shop.clock.now()
-        fulfilment.next_try_at = fulfilment.retried_at
-        rows.allow_sending_again(order_id)
-        shop.knock("fulfil", order_id)
+        rows.put_back(shop, fulfilment)
     return True
 
 
@@ -151,28 +143,14 @@ def _release(shop: Shop, order_id: int, *, again: bool = False, reason: str = ""
             fulfilment.next_try_at = None
             return
         if again:
-            fulfilment.tries, fulfilment.reason, fulfilment.next_try_at = 0, "", now
+            # The next state has its own patience.
+            fulfilment.tries, fulfilment.reason, fulfilment.next_try_at, fulfilment.late_at = 0, "", now, None
             return
-        slow = "supplier_waiting" if fulfilment.tries >= SLOW_AFTER else ""
-        fulfilment.reason = reason or slow
+        if fulfilment.late_at is None:
+            slow = "supplier_waiting" if fulfilment.tries >= SLOW_AFTER else ""
+            fulfilment.reason = reason or slow
         fulfilment.next_try_at = now + timedelta(seconds=WAITS[min(max(fulfilment.tries - 1, 0), len(WAITS) - 1)])
         shop.knock("fulfil_later", order_id)
-
-
-def _hold_when_late(shop: Shop, order_id: int) -> None:
-    """Put an order before a person when it has stayed in one state for longer than the buyer should wait."""
-    fulfilment = db.session.get_one(Fulfilment, order_id, populate_existing=True)
-    if fulfilment.status not in PATIENCE:
-        return
-    patience, reason = PATIENCE[fulfilment.status]
-    since = {
-        FulfilmentStatus.WAITING: db.session.get_one(Order, order_id).paid_at,
-        FulfilmentStatus.ORDERED: fulfilment.ordered_at,
-        FulfilmentStatus.APPLIED: fulfilment.applied_at,
-    }[fulfilment.status]
-    moments = [moment for moment in (since, fulfilment.retried_at) if moment is not None]
-    if moments and shop.clock.now() > max(moments) + patience:
-        steps.hold(shop, order_id, reason)
 
 
 def _reason(error: SupplierError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
@@ -21,11 +22,20 @@ from models import (
     db,
 )
 from services import usage
+from services.failpoints import failpoint
 from services.identifiers import public_id
 from services.order_states import FULFILMENT, WORKED_ON, sources
 from services.renewal_rules import with_topups
 from services.shop import Shop
-from services.suppliers import OutcomeUnknown, Profile, Reading, Waiting
+from services.suppliers import OutcomeUnknown, PriceChanged, Profile, Reading, Refused, Waiting
+
+STAMPS = {
+    FulfilmentStatus.ORDERED: "ordered_at",
+    FulfilmentStatus.APPLIED: "applied_at",
+    FulfilmentStatus.VERIFIED: "verified_at",
+    FulfilmentStatus.HELD: "held_at",
+    FulfilmentStatus.REFUSED: "held_at",
+}
 
 
 def open_orders_of(session: Session, supplier_order_id: str | None, supplier_esim_id: str | None) -> list[int]:
@@ -64,6 +74,9 @@ def prepare_request(shop: Shop, order: Order, before: Reading | None) -> Supplie
             attempt = add_request(shop, session, order)
         if attempt.status is SupplierAttemptStatus.WAITING and before is not None:
             attempt.before = {"reading": before.to_json(), "read_at": now.isoformat()}
+        if attempt.status is SupplierAttemptStatus.SENDING:
+            # Whoever sent it died before anything was noted.
+            attempt.unknown_at = attempt.sent_at
         attempt.status = SupplierAttemptStatus.SENDING
         attempt.sends += 1
         attempt.sent_at = now
@@ -105,10 +118,11 @@ def reading_before(session: Session, attempt: SupplierAttempt, esim_id: int) -> 
 
 @contextmanager
 def sending(shop: Shop, attempt: SupplierAttempt) -> Iterator[None]:
-    """Note what came of a request that has no answer: nothing was bought (Waiting), or nobody knows."""
+    """Note what came of a request that brought nothing: nothing was bought by it, or nobody knows."""
+    failpoint("fulfil.intended")
     try:
         yield
-    except Waiting:
+    except (Waiting, Refused, PriceChanged):
         with shop.transaction() as session:
             row = session.get_one(SupplierAttempt, attempt.id, populate_existing=True)
             row.sends -= 1
@@ -118,15 +132,48 @@ def sending(shop: Shop, attempt: SupplierAttempt) -> Iterator[None]:
     except OutcomeUnknown:
         with shop.transaction() as session:
             row = session.get_one(SupplierAttempt, attempt.id, populate_existing=True)
-            row.status = SupplierAttemptStatus.UNKNOWN
+            row.status, row.unknown_at = SupplierAttemptStatus.UNKNOWN, row.sent_at
         raise
+    failpoint("fulfil.answered")
 
 
-def allow_sending_again(order_id: int) -> None:
-    """Let a held order's request be sent again, inside the caller's transaction: a person has looked at it."""
-    attempt = find_request(order_id)
+def booked_reading(session: Session, esim_id: int, now: Reading) -> Reading:
+    """Return what the eSIM should be by our own books alone, in the form of the supplier's reading `now`."""
+    sizes = session.execute(select(Package.data_bytes, Package.days).where(Package.esim_id == esim_id)).all()
+    data = [row.data_bytes for row in sizes]
+    return replace(
+        now,
+        total_bytes=None if None in data else sum(data),
+        total_days=sum(row.days for row in sizes),
+        # Our books hold no end date of their own; the totals have to prove it.
+        expires_at=None,
+        package_count=len(sizes),
+    )
+
+
+def take_over(shop: Shop, attempt: SupplierAttempt, before: Reading) -> None:
+    """Note that a request of which our books know nothing was carried out, and what the eSIM was before it."""
+    now = shop.clock.now()
+    with shop.transaction() as session:
+        row = session.get_one(SupplierAttempt, attempt.id, populate_existing=True)
+        row.before = {"reading": before.to_json(), "read_at": now.isoformat()}
+        row.status = SupplierAttemptStatus.UNKNOWN
+
+
+def put_back(shop: Shop, fulfilment: Fulfilment) -> None:
+    """Put a held order back to where it stood and have it looked at now, inside the caller's transaction."""
+    fulfilment.status = FulfilmentStatus.WAITING
+    if fulfilment.ordered_at is not None:
+        fulfilment.status = FulfilmentStatus.ORDERED if fulfilment.applied_at is None else FulfilmentStatus.APPLIED
+    fulfilment.reason, fulfilment.tries, fulfilment.lease_until = "", 0, None
+    fulfilment.held_at, fulfilment.retried_at = None, shop.clock.now()
+    fulfilment.next_try_at = fulfilment.retried_at
+    attempt = find_request(fulfilment.order_id)
     if attempt is not None:
+        # A person has looked at it, so its request may be sent again.
         attempt.sends = min(attempt.sends, 1)
+    db.session.flush()
+    shop.knock("fulfil", fulfilment.order_id)
 
 
 def accept(shop: Shop, session: Session, attempt: SupplierAttempt, supplier_order_id: str | None) -> None:
@@ -136,19 +183,18 @@ def accept(shop: Shop, session: Session, attempt: SupplierAttempt, supplier_orde
 
 
 def move(shop: Shop, session: Session, order_id: int, target: FulfilmentStatus, reason: str = "") -> bool:
-    """Move the fulfilment where its table allows, noting when; return whether it moved. The order is locked."""
+    """Move the fulfilment where its table allows, noting when; return whether it moved. The order is locked.
+
+    One that was held while the supplier was at work stays held; how far it is gets noted all the same.
+    """
     fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
+    if fulfilment.status is FulfilmentStatus.HELD and target in WORKED_ON:
+        setattr(fulfilment, STAMPS[target], shop.clock.now())
+        return False
     if fulfilment.status not in sources(FULFILMENT, target):
         return False
     fulfilment.status, fulfilment.reason = target, reason
-    stamp = {
-        FulfilmentStatus.ORDERED: "ordered_at",
-        FulfilmentStatus.APPLIED: "applied_at",
-        FulfilmentStatus.VERIFIED: "verified_at",
-        FulfilmentStatus.HELD: "held_at",
-        FulfilmentStatus.REFUSED: "held_at",
-    }[target]
-    setattr(fulfilment, stamp, shop.clock.now())
+    setattr(fulfilment, STAMPS[target], shop.clock.now())
     if target not in WORKED_ON:
         fulfilment.lease_until = fulfilment.next_try_at = None
     session.flush()

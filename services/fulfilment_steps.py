@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from models import (
@@ -18,34 +18,37 @@ from models import (
     FulfilmentStatus,
     Order,
     OrderKind,
+    Package,
     PackageStatus,
-    Payment,
-    PaymentKind,
     Plan,
     SupplierAttempt,
     SupplierAttemptStatus,
     TokenPurpose,
     db,
 )
+from services import fulfilment_ends as ends
 from services import fulfilment_rows as rows
 from services import links, usage
 from services.account_tokens import issue
 from services.accounts import normalise_email
+from services.failpoints import failpoint
 from services.mail import messages
 from services.order_states import WORKED_ON
 from services.orders import lock_order
-from services.payments.refunds import request_refund
 from services.renewal_rules import is_as_promised, was_applied
 from services.renewals import topup_cost
 from services.shop import Shop
-from services.suppliers import PurchaseRequest, Reading, Refused, TopupRequest
+from services.suppliers import PriceChanged, PurchaseRequest, PurchaseResult, Reading, Refused, TopupRequest
 
 log = logging.getLogger(__name__)
 
-# A supplier may show a top-up some time after it accepted it; before that, its absence proves nothing.
-SETTLING_TIME = timedelta(seconds=60)
-# A top-up that stays without a trace after this many requests is for a person.
-MOST_SENDS = 3
+# A supplier may show a top-up some time after it accepted it; before that, its absence proves nothing. The more
+# requests have stayed without a trace, the longer the next one waits.
+SETTLING_TIMES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30))
+# A top-up that stays without a trace after this many requests, about an hour, is for a person.
+MOST_SENDS = len(SETTLING_TIMES)
+# How far the supplier's clock may be from ours.
+SKEW = timedelta(minutes=2)
 
 
 def order_esim(shop: Shop, order: Order) -> bool:
@@ -58,12 +61,27 @@ def order_esim(shop: Shop, order: Order) -> bool:
         expected_cost=plan.supplier_cost,
         days=order.days if plan.days_min != plan.days_max else None,
     )
-    with rows.sending(shop, attempt):
-        result = shop.supplier.place_order(request)
+    try:
+        with rows.sending(shop, attempt):
+            result = shop.supplier.place_order(request)
+    except (Refused, PriceChanged):
+        found = _find_earlier(shop, attempt)
+        if found is None:
+            raise
+        result = found
     with shop.transaction() as session:
+        lock_order(session, order.id)
         rows.accept(shop, session, attempt, result.supplier_order_id)
-        rows.move(shop, session, order.id, FulfilmentStatus.ORDERED)
-    return True
+        return rows.move(shop, session, order.id, FulfilmentStatus.ORDERED)
+
+
+def _find_earlier(shop: Shop, attempt: SupplierAttempt) -> PurchaseResult | None:
+    """Return what an earlier request without an answer has bought, None when there was none or it bought nothing."""
+    row = rows.find_request(attempt.order_id)
+    db.session.commit()
+    if row is None or not row.sends:
+        return None
+    return shop.supplier.find_order(attempt.reference)
 
 
 def collect_esim(shop: Shop, order: Order) -> bool:
@@ -78,20 +96,24 @@ def collect_esim(shop: Shop, order: Order) -> bool:
     result = shop.supplier.get_order(attempt.supplier_order_id)
     if result.profile is None:
         return False
+    failpoint("fulfil.collected")
     with shop.transaction() as session:
         order = lock_order(session, order.id)
+        if not rows.move(shop, session, order.id, FulfilmentStatus.APPLIED):
+            # Held or ended while the supplier answered: nothing is handed over.
+            return False
         if order.esim_id is None:
             esim = rows.add_esim(shop, session, order, result.profile)
             order.esim_id = esim.id
             claim = _claim_url(shop, session, order)
             messages.esim_ready(shop, order, esim, claim)
-        rows.move(shop, session, order.id, FulfilmentStatus.APPLIED)
+        failpoint("fulfil.stored")
     return True
 
 
 def verify_purchase(shop: Shop, order: Order) -> bool:
     """Read the eSIM again at the supplier and check that it holds what was bought."""
-    reading = _read(shop, order)
+    reading = read(shop, order)
     # Per day for a plan by the day: suppliers differ in whether they count one day or all of them.
     expected = order.plan_facts["data_bytes"]
     complete = expected is None or (reading.total_bytes or 0) >= expected
@@ -109,15 +131,15 @@ def order_topup(shop: Shop, order: Order) -> bool:
     if attempt is None:
         return False
     # Read in our turn, so that from here on nothing but our own request makes the figures grow.
-    reading = _read(shop, order)
-    if attempt.status is not SupplierAttemptStatus.WAITING:
-        if was_applied(rows.reading_before(db.session(), attempt, esim.id), reading):
+    reading = read(shop, order)
+    if attempt.status is SupplierAttemptStatus.WAITING:
+        if _is_there_already(order, esim, reading):
+            rows.take_over(shop, attempt, rows.booked_reading(db.session(), esim.id, reading))
             return _accept_topup(shop, order, attempt)
-        if shop.clock.now() < attempt.sent_at + SETTLING_TIME:
-            return False
-        if attempt.sends >= MOST_SENDS:
-            hold(shop, order.id, "outcome_unknown")
-            return False
+    elif was_applied(rows.reading_before(db.session(), attempt, esim.id), reading):
+        return _accept_topup(shop, order, attempt)
+    elif not _may_send_again(shop, attempt):
+        return False
     assert plan.supplier_topup_code is not None
     attempt = rows.prepare_request(shop, order, before=reading)
     request = TopupRequest(
@@ -129,6 +151,36 @@ def order_topup(shop: Shop, order: Order) -> bool:
     with rows.sending(shop, attempt):
         shop.supplier.place_topup(request)
     return _accept_topup(shop, order, attempt)
+
+
+def _may_send_again(shop: Shop, attempt: SupplierAttempt) -> bool:
+    """Return whether a top-up without a trace may be sent once more; after too many the order is held."""
+    settled = attempt.sent_at + SETTLING_TIMES[min(max(attempt.sends, 1), MOST_SENDS) - 1]
+    if shop.clock.now() < settled:
+        return False
+    if attempt.sends >= MOST_SENDS:
+        ends.hold(shop, attempt.order_id, "outcome_unknown")
+        return False
+    return True
+
+
+def _is_there_already(order: Order, esim: Esim, reading: Reading) -> bool:
+    """Return whether the supplier has added a package since the order was placed that our books do not have.
+
+    That is so when our books are older than the world: a backup was restored after this renewal had been carried out.
+    """
+    booked = db.session.scalar(select(func.count()).select_from(Package).where(Package.esim_id == esim.id)) or 0
+    # Another renewal of which nobody knows may be the one that is there.
+    unclear = db.session.scalar(
+        select(func.count())
+        .select_from(SupplierAttempt)
+        .join(Order, Order.id == SupplierAttempt.order_id)
+        .where(Order.esim_id == esim.id, Order.id != order.id, SupplierAttempt.status.in_(ends.UNCLEAR))
+    )
+    db.session.commit()
+    newest = reading.newest_package_at
+    more = reading.package_count > booked + (unclear or 0)
+    return more and newest is not None and newest >= order.created_at - SKEW
 
 
 def _take_turn(shop: Shop, order: Order) -> SupplierAttempt | None:
@@ -169,44 +221,12 @@ def _is_next_renewal(session: Session, order: Order) -> bool:
 
 def verify_renewal(shop: Shop, order: Order) -> bool:
     """Read the eSIM again and compare it with what was promised before paying; only then say so to the buyer."""
-    reading = _read(shop, order)
+    reading = read(shop, order)
     attempt = rows.find_request(order.id)
     assert attempt is not None
     before = rows.reading_before(db.session(), attempt, _esim(order).id)
     as_promised = is_as_promised(before, reading, order.plan_facts["data_bytes"], order.days)
     return _finish(shop, order, reading, verified=as_promised, before=before)
-
-
-def refuse(shop: Shop, order_id: int, error: Refused) -> None:
-    """End an order that the supplier refused for good: the money goes back at once, and the buyer is told."""
-    log.error("order %s refused by the supplier: %s", order_id, error)
-    attempt = rows.find_request(order_id)
-    if attempt is not None and attempt.sends > 1:
-        # An earlier request of this order had no answer: until a person has looked, it may have been carried out.
-        hold(shop, order_id, "refused_after_unknown")
-        return
-    with shop.transaction() as session:
-        order = lock_order(session, order_id)
-        if not rows.move(shop, session, order_id, FulfilmentStatus.REFUSED, reason=type(error).__name__):
-            return
-        attempt = rows.find_request(order_id)
-        if attempt is not None:
-            attempt.status, attempt.error = SupplierAttemptStatus.REFUSED, type(error).__name__
-            attempt.answered_at = shop.clock.now()
-        payment = session.scalars(
-            select(Payment).where(Payment.order_id == order.id, Payment.kind == PaymentKind.SETTLING)
-        ).one()
-        if payment.amount_minor:
-            request_refund(shop, payment, payment.amount_minor, source="auto", cause="refused")
-
-
-def hold(shop: Shop, order_id: int, reason: str) -> None:
-    """Put an order before a person and tell the buyer that one looks at it."""
-    log.error("order %s held: %s", order_id, reason)
-    with shop.transaction() as session:
-        order = lock_order(session, order_id)
-        if rows.move(shop, session, order_id, FulfilmentStatus.HELD, reason=reason):
-            messages.order_delayed(shop, order)
 
 
 def _accept_topup(shop: Shop, order: Order, attempt: SupplierAttempt) -> bool:
@@ -217,12 +237,12 @@ def _accept_topup(shop: Shop, order: Order, attempt: SupplierAttempt) -> bool:
         assert order.esim_id is not None
         rows.add_package(shop, session, order, order.esim_id, PackageStatus.QUEUED)
         rows.move(shop, session, order.id, FulfilmentStatus.ORDERED)
-        rows.move(shop, session, order.id, FulfilmentStatus.APPLIED)
-    return True
+        return rows.move(shop, session, order.id, FulfilmentStatus.APPLIED)
 
 
 def _finish(shop: Shop, order: Order, reading: Reading, *, verified: bool, before: Reading | None = None) -> bool:
     now = shop.clock.now()
+    failpoint("fulfil.read")
     with shop.transaction() as session:
         order = lock_order(session, order.id)
         esim = session.get_one(Esim, order.esim_id, populate_existing=True)
@@ -230,6 +250,7 @@ def _finish(shop: Shop, order: Order, reading: Reading, *, verified: bool, befor
         if verified and rows.move(shop, session, order.id, FulfilmentStatus.VERIFIED):
             if before is not None:
                 messages.renewal_confirmed(shop, order, esim, before.to_json(), reading.to_json())
+            failpoint("fulfil.confirmed")
             return True
     return False
 
@@ -247,7 +268,8 @@ def _esim(order: Order) -> Esim:
     return db.session.get_one(Esim, order.esim_id)
 
 
-def _read(shop: Shop, order: Order) -> Reading:
+def read(shop: Shop, order: Order) -> Reading:
+    """Return what the supplier says of the eSIM of an order now; raises its errors."""
     supplier_esim_id = _esim(order).supplier_esim_id
     db.session.commit()
     return shop.supplier.read_esim(supplier_esim_id)

@@ -9,6 +9,9 @@ from enum import StrEnum
 from models import FulfilmentStatus, Order, OrderKind, OrderStatus
 from services.order_states import WORKED_ON
 
+# Reasons of a fulfilment that say that the buyer's bank was asked for the money.
+DISPUTED = ("disputed", "dispute_lost")
+
 
 class Step(StrEnum):
     """A step of an order, in their order."""
@@ -23,8 +26,9 @@ class Step(StrEnum):
 class Progress:
     """The steps with the moment (UTC) of each one that is done; `moves` while the next one comes by itself.
 
-    `trouble` is empty, `held` (a person looks at it), `refused` (the money goes back) or `slow` (the supplier lets us
-    wait).
+    `trouble` is empty, `held` (a person looks at it), `late` (so does one, while the shop goes on trying), `unverified`
+    (the same, and the supplier does not show what was paid for), `disputed` (the buyer's bank decides), `refused` (the
+    money goes back) or `slow` (the supplier lets us wait).
     """
 
     steps: tuple[tuple[Step, datetime | None], ...]
@@ -59,10 +63,16 @@ def _trouble(order: Order) -> str:
     fulfilment = order.fulfilment
     if fulfilment is None:
         return ""
-    if fulfilment.status is FulfilmentStatus.HELD:
-        return "held"
+    if fulfilment.reason in DISPUTED:
+        return "disputed"
     if fulfilment.status is FulfilmentStatus.REFUSED:
         return "refused"
+    if fulfilment.reason == "not_verified":
+        return "unverified"
+    if fulfilment.status is FulfilmentStatus.HELD:
+        return "held"
+    if fulfilment.status in WORKED_ON and fulfilment.late_at is not None:
+        return "late"
     return "slow" if fulfilment.reason.startswith("supplier_") else ""
 
 

@@ -37,10 +37,10 @@ LIVE_ATTEMPTS = (A.CREATED, A.OPEN, A.PROCESSING)
 FULFILMENT: Mapping[F, frozenset[F]] = {
     F.WAITING: frozenset({F.ORDERED, F.HELD, F.REFUSED}),
     F.ORDERED: frozenset({F.APPLIED, F.HELD, F.REFUSED}),
-    F.APPLIED: frozenset({F.VERIFIED, F.HELD}),
+    F.APPLIED: frozenset({F.VERIFIED, F.HELD, F.REFUSED}),
     F.VERIFIED: frozenset(),
-    # Staff puts a held order back to where it waits; whatever happened meanwhile is looked up first.
-    F.HELD: frozenset({F.WAITING, F.ORDERED, F.APPLIED, F.VERIFIED, F.REFUSED}),
+    # A held order is put back to where it waited; whatever happened meanwhile is looked up first.
+    F.HELD: frozenset({F.WAITING, F.ORDERED, F.APPLIED, F.REFUSED}),
     F.REFUSED: frozenset(),
 }
 WORKED_ON = (F.WAITING, F.ORDERED, F.APPLIED)

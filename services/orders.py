@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from models import Account, Attempt, AttemptStatus, Consent, Order, OrderKind, OrderStatus
 from services.catalogue import PlanView, quote
 from services.database import insert_once
-from services.identifiers import public_id
+from services.identifiers import public_id, random_key
 from services.order_states import LIVE_ATTEMPTS
 
 # The version of the texts that a buyer agrees to; moves with every change of their meaning.
@@ -71,6 +71,39 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
     order.consents = [
         Consent(kind=kind, language=wish.language, text_version=TERMS_VERSION, given_at=now) for kind in wish.consents
     ]
+    session.flush()
+    return order
+
+
+def restore_order(
+    session: Session,
+    wish: Wish,
+    account: Account,
+    public_id: str,
+    *,
+    amount_minor: int,
+    created_at: datetime,
+    terms_version: str,
+) -> Order:
+    """Return an order whose row was lost, made again under its public id and at the price that was paid for it.
+
+    `amount_minor` in minor units of the plan's currency. Its checkout may have led to another order since; then it
+    gets a checkout key of its own.
+    """
+    taken = find_by_checkout_key(session, wish.checkout_key) is not None
+    columns = {**_columns(wish, account), "amount_minor": amount_minor}
+    order = Order(
+        public_id=public_id,
+        checkout_key=random_key() if taken else wish.checkout_key,
+        status=OrderStatus.PENDING,
+        created_at=created_at,
+        **columns,
+    )
+    order.consents = [
+        Consent(kind=kind, language=wish.language, text_version=terms_version, given_at=created_at)
+        for kind in wish.consents
+    ]
+    session.add(order)
     session.flush()
     return order
 

@@ -13,6 +13,7 @@ from config import Settings
 from models import db
 from services.clock import Clock
 from services.database import writing
+from services.failpoints import failpoint
 from services.mail.transport import Transport
 from services.payments import PaymentGateway
 from services.suppliers import Supplier
@@ -40,6 +41,7 @@ class Shop:
         session.info["knocks"] = []
         with writing(session):
             yield session
+        failpoint("transaction.committed")
         for task, row_id in session.info.pop("knocks", []):
             self._deliver(task, row_id)
 

@@ -27,6 +27,7 @@ from models import (
     OrderKind,
     OrderStatus,
     Package,
+    PackageStatus,
     Payment,
     PaymentKind,
     Plan,
@@ -38,6 +39,7 @@ from models import (
 from sandbox.esim_access import Esim as SuppliersEsim
 from sandbox.server import Sandbox
 from services.catalogue import get_plan
+from services.fulfilment_rows import add_package
 from services.identifiers import public_id, random_key
 from services.orders import Wish, place_order
 from services.payments.attempts import start_payment
@@ -165,7 +167,7 @@ class MoneyWorld:
         return self.row(Order, order.id)
 
     def esim(self, slug: str = MONACO_1GB) -> Esim:
-        """Return an eSIM that the supplier has really allocated, without the order that led to it."""
+        """Return an eSIM that the supplier has really allocated, bought by an order without money at Stripe."""
         account = self.buyer()
         with self.shop.transaction() as session:
             plan = session.scalars(select(Plan).where(Plan.slug == slug)).one()
@@ -187,9 +189,13 @@ class MoneyWorld:
             install_by=profile.install_by,
             created_at=now,
         )
+        bought = self.order(slug, account=account)
         with self.shop.transaction() as session:
             session.add(esim)
             session.flush()
+            order = session.get_one(Order, bought.id)
+            order.status, order.paid_at, order.esim_id = OrderStatus.PAID, now, esim.id
+            add_package(self.shop, session, order, esim.id, PackageStatus.ACTIVE)
             apply_reading(session, esim, profile.reading, now)
         return esim
 

@@ -17,7 +17,7 @@ from services.delivery import install_info
 from services.links import check_order_key
 from services.order_progress import codes_are_shown, progress_of
 from services.orders import OrderNotFound, find_order, live_attempt
-from services.payments.refunds import refunded_minor
+from services.payments.refund_books import refunded_minor
 from services.payments.settlement import look_at_payment
 from services.renewal_rules import EsimState
 

@@ -25,7 +25,7 @@ from services.mail.outbox import Draft, Picture
 from services.shop import Shop
 
 # Why money went back, as refunds name it (Refund.cause); anything else is told without a reason.
-REFUND_REASONS = ("surplus", "refused")
+REFUND_REASONS = ("surplus", "refused", "late")
 
 
 class ReminderReason(StrEnum):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -40,7 +40,8 @@ class BadSignature(PaymentError):
 class SessionRequest:
     """Everything that opens a hosted payment page; stored with the attempt so that it can be sent again unchanged.
 
-    `amount_minor` is in minor units of `currency`; `expires_at` is UTC.
+    `amount_minor` is in minor units of `currency`; `expires_at` is UTC. `details` is what the provider keeps beside
+    the session, so that an order of which we lost the row can be made again from there (`lost_orders`).
     """
 
     attempt_reference: str
@@ -54,6 +55,7 @@ class SessionRequest:
     success_url: str
     cancel_url: str
     expires_at: datetime
+    details: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON values."""
@@ -71,7 +73,8 @@ class SessionState:
 
     `status` is open, complete or expired; `payment_status` is paid, unpaid or no_payment_required; `intent_status`
     tells a delayed payment that failed from one that is still under way. `attempt_reference` is None on a session
-    that another application of the same account opened.
+    that another application of the same account opened. `email` is what the buyer was known by, `details` what was
+    kept beside the session.
     """
 
     session_id: str
@@ -85,17 +88,42 @@ class SessionState:
     livemode: bool
     attempt_reference: str | None
     created_at: datetime
+    email: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefundState:
-    """A refund as the provider sees it; `status` is pending, requires_action, succeeded, failed or canceled."""
+    """A refund as the provider sees it; `status` is pending, requires_action, succeeded, failed or canceled.
+
+    `request_key` is the key under which we asked for it, None for one that was made at the provider by hand.
+    """
 
     reference: str
     status: str
     amount_minor: int
     currency: str
     payment_reference: str
+    request_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisputeState:
+    """A buyer's claim at the bank as the provider sees it; `status` and `reason` are the provider's own words.
+
+    `open` until it is decided; `withdrawn` while the bank has the money, which an inquiry leaves where it is.
+    """
+
+    reference: str
+    status: str
+    reason: str
+    amount_minor: int
+    currency: str
+    payment_reference: str
+    opened_at: datetime
+    due_by: datetime | None
+    open: bool
+    withdrawn: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +166,22 @@ class PaymentGateway(Protocol):
 
     def get_refund(self, reference: str) -> RefundState:
         """Return a refund as it is now."""
+        ...
+
+    def list_refunds(self, since: datetime) -> Iterator[RefundState]:
+        """Yield all refunds made since then, also those made at the provider by hand, newest first."""
+        ...
+
+    def list_refunds_of(self, payment_reference: str) -> list[RefundState]:
+        """Return all refunds of one payment, oldest first."""
+        ...
+
+    def get_dispute(self, reference: str) -> DisputeState:
+        """Return a dispute as it is now."""
+        ...
+
+    def list_disputes(self, since: datetime) -> Iterator[DisputeState]:
+        """Yield all disputes opened since then, newest first."""
         ...
 
     def parse_event(self, payload: bytes, signature: str) -> PaymentEvent:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Attempt, AttemptStatus, Order, OrderStatus, db
+from services.failpoints import failpoint
 from services.identifiers import random_key
 from services.languages import get_language
 from services.links import order_page_url, order_url
@@ -23,6 +24,7 @@ from services.payments import (
     SessionRequest,
     SessionState,
 )
+from services.payments.lost_orders import details_of
 from services.payments.settlement import apply_session
 from services.shop import Shop
 
@@ -117,6 +119,7 @@ def _new_attempt(shop: Shop, session: Session, order: Order) -> Attempt:
         success_url=order_url(shop, order),
         cancel_url=order_page_url(shop, order),
         expires_at=(now + SESSION_LIFETIME).replace(microsecond=0),
+        details=details_of(shop, session, order),
     )
     attempt = Attempt(
         order_id=order.id,
@@ -170,6 +173,7 @@ def _open(shop: Shop, attempt: Attempt) -> str | None:
     if shop.clock.now() > attempt.expires_at - TIME_TO_PAY:
         _give_up(shop, attempt)
         return None
+    failpoint("start.intended")
     try:
         state = shop.gateway.open_session(SessionRequest.from_json(attempt.request), attempt.idempotency_key)
     except AnswerReplayed:
@@ -184,6 +188,7 @@ def _open(shop: Shop, attempt: Attempt) -> str | None:
         if fresh:
             raise
         return None
+    failpoint("start.opened")
     with shop.transaction() as session:
         order = lock_order(session, attempt.order_id)
         row = session.get_one(Attempt, attempt.id, populate_existing=True)

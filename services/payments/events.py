@@ -6,12 +6,12 @@ import logging
 from datetime import timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
-
-from models import Refund, StripeEvent
+from models import StripeEvent
 from services.database import insert_once
-from services.payments import PaymentEvent, SessionNotFound
-from services.payments.refunds import apply_refund
+from services.failpoints import failpoint
+from services.payments import GatewayRefused, PaymentEvent, SessionNotFound
+from services.payments.disputes import apply_dispute
+from services.payments.refund_books import mirror_refunds
 from services.payments.settlement import Outcome, settle
 from services.shop import Shop
 
@@ -41,7 +41,9 @@ def receive(shop: Shop, payload: bytes, signature: str) -> Verdict:
         return Verdict.IGNORED
     if _note(shop, event):
         return Verdict.REPEATED
+    failpoint("webhook.noted")
     verdict = _act(shop, event)
+    failpoint("webhook.acted")
     if verdict is not Verdict.NOT_YET:
         _mark_processed(shop, event)
     return verdict
@@ -59,9 +61,29 @@ def _note(shop: Shop, event: PaymentEvent) -> bool:
 def _act(shop: Shop, event: PaymentEvent) -> Verdict:
     if event.session_id is not None:
         return _act_on_session(shop, event, event.session_id)
-    if event.type.startswith("refund."):
-        return _act_on_refund(shop, event)
+    try:
+        if event.type.startswith("refund."):
+            return _act_on_refund(shop, event)
+        if event.type.startswith("charge.dispute."):
+            return _act_on_dispute(shop, event)
+    except GatewayRefused as error:
+        if error.code != "resource_missing":
+            raise
     return Verdict.IGNORED
+
+
+def _act_on_refund(shop: Shop, event: PaymentEvent) -> Verdict:
+    state = shop.gateway.get_refund(event.object_id)
+    with shop.transaction():
+        mirror_refunds(shop, [state])
+    return Verdict.DONE
+
+
+def _act_on_dispute(shop: Shop, event: PaymentEvent) -> Verdict:
+    state = shop.gateway.get_dispute(event.object_id)
+    with shop.transaction():
+        known = apply_dispute(shop, state)
+    return Verdict.DONE if known else Verdict.IGNORED
 
 
 def _act_on_session(shop: Shop, event: PaymentEvent, session_id: str) -> Verdict:
@@ -73,17 +95,6 @@ def _act_on_session(shop: Shop, event: PaymentEvent, session_id: str) -> Verdict
         old = shop.clock.now() - event.created_at > PATIENCE
         log.warning("event %s is about a session without a row", event.event_id)
         return Verdict.IGNORED if old else Verdict.NOT_YET
-    return Verdict.DONE
-
-
-def _act_on_refund(shop: Shop, event: PaymentEvent) -> Verdict:
-    with shop.transaction() as session:
-        refund_id = session.scalars(select(Refund.id).where(Refund.reference == event.object_id)).one_or_none()
-    if refund_id is None:
-        return Verdict.IGNORED
-    state = shop.gateway.get_refund(event.object_id)
-    with shop.transaction():
-        apply_refund(shop, refund_id, state)
     return Verdict.DONE
 
 

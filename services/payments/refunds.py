@@ -5,47 +5,40 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import select, update
 
-from models import Order, OrderStatus, Payment, PaymentKind, Refund, RefundStatus, db
+from models import Payment, Refund, RefundStatus, db
+from services.failpoints import failpoint
 from services.identifiers import random_key
-from services.mail import messages
-from services.order_states import ORDER, REFUND, sources
-from services.orders import lock_order
 from services.payments import GatewayRefused, PaymentError, RefundState
+from services.payments.disputes import refuse_while_disputed
+from services.payments.refund_books import MOVING, STATUSES, left_minor, mirror_refunds, record_refund
 from services.shop import Shop
 
 log = logging.getLogger(__name__)
 
-MOVING = (RefundStatus.REQUESTED, RefundStatus.PENDING)
-COUNTED = (RefundStatus.REQUESTED, RefundStatus.PENDING, RefundStatus.SUCCEEDED)
-STATUSES = {
-    "pending": RefundStatus.PENDING,
-    "requires_action": RefundStatus.PENDING,
-    "succeeded": RefundStatus.SUCCEEDED,
-    "failed": RefundStatus.FAILED,
-    "canceled": RefundStatus.CANCELED,
-}
-# Refusals that no later try can change, and what they say of the money: it is back already, or the buyer's bank has it.
-FINAL_REFUSALS = {
-    "charge_already_refunded": RefundStatus.SUCCEEDED,
-    "charge_disputed": RefundStatus.FAILED,
-    "resource_missing": RefundStatus.FAILED,
-}
 WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
-PENDING_CHECK = timedelta(hours=1)
 
 
 class RefundTooLarge(Exception):
     """More would go back than came in."""
 
 
-def request_refund(shop: Shop, payment: Payment, amount_minor: int, *, source: str, cause: str) -> Refund:
+def request_refund(
+    shop: Shop,
+    payment: Payment,
+    amount_minor: int,
+    *,
+    source: str,
+    cause: str,
+    staff_id: int | None = None,
+    note: str = "",
+) -> Refund:
     """Return the refund of this payment for this cause, made now unless it exists; the caller holds the order's lock.
 
-    `amount_minor` in minor units of the payment's currency. Raises RefundTooLarge.
+    `amount_minor` in minor units of the payment's currency. Raises RefundTooLarge, and PaymentDisputed while the
+    buyer's bank has the money.
     """
     session = db.session()
     existing = session.scalars(
@@ -53,12 +46,10 @@ def request_refund(shop: Shop, payment: Payment, amount_minor: int, *, source: s
     ).one_or_none()
     if existing is not None:
         return existing
-    counted = Refund.status.in_(COUNTED)
-    gone = session.scalar(
-        select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(Refund.payment_id == payment.id, counted)
-    )
-    if amount_minor + (gone or 0) > payment.amount_minor:
-        raise RefundTooLarge(f"{amount_minor} of {payment.amount_minor}, {gone} already gone")
+    left = left_minor(session, payment)
+    if amount_minor > left:
+        raise RefundTooLarge(f"{amount_minor} of {payment.amount_minor}, {left} left")
+    refuse_while_disputed(session, payment)
     now = shop.clock.now()
     refund = Refund(
         payment_id=payment.id,
@@ -70,11 +61,25 @@ def request_refund(shop: Shop, payment: Payment, amount_minor: int, *, source: s
         currency=payment.currency,
         created_at=now,
         next_try_at=now,
+        staff_id=staff_id,
+        note=note,
     )
     session.add(refund)
     session.flush()
+    failpoint("refund.requested")
     shop.knock("send_refund", refund.id)
     return refund
+
+
+def refund_rest(shop: Shop, payment: Payment, *, cause: str) -> Refund | None:
+    """Send back by rule whatever of a payment has not gone back yet; None when that is nothing.
+
+    The caller holds the order's lock. Raises PaymentDisputed as `request_refund`.
+    """
+    left = left_minor(db.session(), payment)
+    if left <= 0:
+        return None
+    return request_refund(shop, payment, left, source="auto", cause=cause)
 
 
 def send_refund(shop: Shop, refund_id: int) -> None:
@@ -82,14 +87,13 @@ def send_refund(shop: Shop, refund_id: int) -> None:
     refund = _claim(shop, refund_id)
     if refund is None:
         return
+    failpoint("refund.claimed")
     try:
         state = _ask(shop, refund)
+        failpoint("refund.answered")
     except GatewayRefused as error:
         log.error("refund %s refused: %s", refund.id, error.code)
-        if error.code in FINAL_REFUSALS:
-            with shop.transaction():
-                _apply(shop, refund_id, refund.reference, FINAL_REFUSALS[error.code])
-        # Any other refusal may pass, as an empty balance at Stripe does; the claim has set when to try again.
+        _give_up_when_final(shop, refund, error.code)
         return
     except PaymentError as error:
         # Nobody knows yet what happened, so the same key is sent again. Stripe forgets a stored failure after a day.
@@ -97,6 +101,7 @@ def send_refund(shop: Shop, refund_id: int) -> None:
         return
     with shop.transaction():
         apply_refund(shop, refund_id, state)
+        failpoint("refund.recorded")
 
 
 def _claim(shop: Shop, refund_id: int) -> Refund | None:
@@ -124,64 +129,34 @@ def _ask(shop: Shop, refund: Refund) -> RefundState:
     return shop.gateway.refund(refund.payment.reference, refund.amount_minor, refund.idempotency_key)
 
 
+def _give_up_when_final(shop: Shop, refund: Refund, code: str) -> None:
+    """End a refund that no later try can bring through; any other refusal may pass, as an empty balance does.
+
+    Somebody may have sent the money back in Stripe's Dashboard, or Stripe may have forgotten our key after a day: what
+    has really gone back decides.
+    """
+    try:
+        states = shop.gateway.list_refunds_of(refund.payment.reference)
+    except PaymentError as error:
+        if code != "resource_missing":
+            log.warning("refund %s: %s", refund.id, error)
+            return
+        states = []
+    with shop.transaction() as session:
+        mirror_refunds(shop, states)
+        row = session.get_one(Refund, refund.id, populate_existing=True)
+        if row.status is not RefundStatus.REQUESTED:
+            return
+        others = left_minor(session, row.payment) + row.amount_minor
+        if code in ("charge_disputed", "resource_missing"):
+            record_refund(shop, row.id, row.reference, RefundStatus.FAILED)
+        elif row.amount_minor > others:
+            record_refund(shop, row.id, row.reference, RefundStatus.CANCELED)
+
+
 def apply_refund(shop: Shop, refund_id: int, state: RefundState) -> None:
     """Record how a refund stands at Stripe, inside the caller's transaction."""
-    _apply(shop, refund_id, state.reference, STATUSES.get(state.status, RefundStatus.PENDING))
-
-
-def _apply(shop: Shop, refund_id: int, reference: str | None, target: RefundStatus) -> None:
-    session = db.session()
-    refund = session.get_one(Refund, refund_id)
-    payment = session.get_one(Payment, refund.payment_id)
-    order = lock_order(session, payment.order_id)
-    session.refresh(refund)
-    if refund.status not in sources(REFUND, target) and refund.status is not target:
-        return
-    moved = refund.status is not target
-    refund.reference, refund.status = reference, target
-    refund.next_try_at = shop.clock.now() + PENDING_CHECK if target is RefundStatus.PENDING else None
-    session.flush()
-    if not moved:
-        return
-    _book(order, payment)
-    if target is RefundStatus.SUCCEEDED:
-        messages.order_refunded(shop, order, refund, refund.cause)
-    elif target in (RefundStatus.FAILED, RefundStatus.CANCELED):
-        # The buyer does not have the money: a person has to send it another way.
-        log.error("refund %s of order %s did not arrive: %s", refund.id, order.public_id, target.value)
-
-
-def _book(order: Order, payment: Payment) -> None:
-    """Bring the order's status in step with what is back; a surplus that returns leaves the order as it is."""
-    if payment.kind is not PaymentKind.SETTLING:
-        return
-    session = db.session()
-    gone = session.scalar(
-        select(func.coalesce(func.sum(Refund.amount_minor), 0)).where(
-            Refund.payment_id == payment.id, Refund.status == RefundStatus.SUCCEEDED
-        )
-    )
-    target = OrderStatus.PART_REFUNDED if gone else OrderStatus.PAID
-    if gone and gone >= payment.amount_minor:
-        target = OrderStatus.REFUNDED
-    if order.status in sources(ORDER, target):
-        order.status = target
-
-
-def refunded_minor(session: Session, order: Order) -> int:
-    """Return how much of the payment that settled an order is back with the buyer, in minor units of its currency."""
-    if order.status not in (OrderStatus.PART_REFUNDED, OrderStatus.REFUNDED):
-        return 0
-    total = session.scalar(
-        select(func.sum(Refund.amount_minor))
-        .join(Payment)
-        .where(
-            Payment.order_id == order.id,
-            Payment.kind == PaymentKind.SETTLING,
-            Refund.status == RefundStatus.SUCCEEDED,
-        )
-    )
-    return int(total or 0)
+    record_refund(shop, refund_id, state.reference, STATUSES.get(state.status, RefundStatus.PENDING))
 
 
 def due_refunds(shop: Shop) -> list[int]:

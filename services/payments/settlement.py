@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from models import (
     Attempt,
     AttemptStatus,
+    FindingKind,
     Fulfilment,
     FulfilmentStatus,
     Order,
@@ -20,6 +21,8 @@ from models import (
     PaymentKind,
     db,
 )
+from services import findings
+from services.failpoints import failpoint
 from services.mail import messages
 from services.order_states import ATTEMPT, sources
 from services.orders import lock_order
@@ -58,8 +61,11 @@ def settle(shop: Shop, session_id: str) -> Outcome:
     GatewayUnavailable.
     """
     state = shop.gateway.get_session(session_id)
+    failpoint("settle.asked")
     with shop.transaction():
-        return apply_session(shop, state)
+        outcome = apply_session(shop, state)
+        failpoint("settle.recorded")
+    return outcome
 
 
 def look_at_payment(shop: Shop, attempt_id: int) -> bool:
@@ -177,6 +183,14 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
             state.amount_minor,
             state.currency,
             attempt.amount_minor,
+        )
+        findings.notice(
+            session,
+            FindingKind.WRONG_AMOUNT,
+            reference,
+            shop.clock.now(),
+            order_id=order.id,
+            details=f"{state.amount_minor} {state.currency} for {attempt.amount_minor} {attempt.currency}",
         )
         return Outcome.HELD
     if payment.amount_minor:

@@ -15,6 +15,7 @@ from config import StripeSettings
 from services.payments import (
     AnswerReplayed,
     BadSignature,
+    DisputeState,
     GatewayRefused,
     GatewayUnavailable,
     PaymentEvent,
@@ -31,6 +32,10 @@ TIMEOUT = (3.05, 20)
 RETRIES = 1
 ORIGIN = "travel-card"
 INTENT = ["payment_intent"]
+# Statuses after which a dispute does not change any more, and those in which the money is (still) ours
+# (stripe.Dispute, attribute `status`).
+CLOSED_DISPUTES = ("won", "lost", "warning_closed", "prevented")
+UNDISPUTED = ("won", "prevented")
 # What comes of reading an event that is signed and yet none.
 UNREADABLE = (ValueError, AttributeError, KeyError, TypeError, OverflowError, RecursionError)
 
@@ -49,7 +54,8 @@ class StripeGateway:
 
     def open_session(self, request: SessionRequest, idempotency_key: str) -> SessionState:
         """Return the session for this key, the same one however often it is asked."""
-        metadata = {"origin": ORIGIN, "attempt": request.attempt_reference, "order": request.order_public_id}
+        named = {"origin": ORIGIN, "attempt": request.attempt_reference, "order": request.order_public_id}
+        metadata = {**request.details, **named}
         with _translated():
             session = self._client.v1.checkout.sessions.create(
                 {
@@ -113,7 +119,12 @@ class StripeGateway:
         """Send money back once per key."""
         with _translated(session=False):
             refund = self._client.v1.refunds.create(
-                {"payment_intent": payment_reference, "amount": amount_minor, "metadata": {"origin": ORIGIN}},
+                {
+                    "payment_intent": payment_reference,
+                    "amount": amount_minor,
+                    # By this its webhook finds the row that asked for it, even before our own answer is stored.
+                    "metadata": {"origin": ORIGIN, "request": idempotency_key},
+                },
                 {"idempotency_key": idempotency_key},
             )
         return _refund_state(refund)
@@ -122,6 +133,31 @@ class StripeGateway:
         """Return a refund as it is now."""
         with _translated(session=False):
             return _refund_state(self._client.v1.refunds.retrieve(reference))
+
+    def list_refunds(self, since: datetime) -> Iterator[RefundState]:
+        """Yield all refunds made since then, also those made in the Dashboard, newest first."""
+        with _translated(session=False):
+            page = self._client.v1.refunds.list({"created": {"gte": int(since.timestamp())}, "limit": 100})
+            for refund in page.auto_paging_iter():
+                yield _refund_state(refund)
+
+    def list_refunds_of(self, payment_reference: str) -> list[RefundState]:
+        """Return all refunds of one payment, oldest first."""
+        with _translated(session=False):
+            page = self._client.v1.refunds.list({"payment_intent": payment_reference, "limit": 100})
+            return [_refund_state(refund) for refund in page.auto_paging_iter()][::-1]
+
+    def get_dispute(self, reference: str) -> DisputeState:
+        """Return a dispute as it is now."""
+        with _translated(session=False):
+            return _dispute_state(self._client.v1.disputes.retrieve(reference))
+
+    def list_disputes(self, since: datetime) -> Iterator[DisputeState]:
+        """Yield all disputes opened since then, newest first."""
+        with _translated(session=False):
+            page = self._client.v1.disputes.list({"created": {"gte": int(since.timestamp())}, "limit": 100})
+            for dispute in page.auto_paging_iter():
+                yield _dispute_state(dispute)
 
     def parse_event(self, payload: bytes, signature: str) -> PaymentEvent:
         """Return the event in a signed webhook; raises BadSignature for anything else.
@@ -187,6 +223,8 @@ def _state(session: Session) -> SessionState:
         livemode=session.livemode,
         attempt_reference=metadata.get("attempt") if metadata.get("origin") == ORIGIN else None,
         created_at=datetime.fromtimestamp(session.created, UTC),
+        email=session.customer_email or (session.customer_details.email if session.customer_details else "") or "",
+        details=metadata,
     )
 
 
@@ -197,5 +235,26 @@ def _refund_state(refund: stripe.Refund) -> RefundState:
         status=refund.status or "pending",
         amount_minor=refund.amount,
         currency=refund.currency.upper(),
-        payment_reference=intent if isinstance(intent, str) else intent.id if intent else "",
+        payment_reference=_identity(intent),
+        request_key=refund.metadata.to_dict().get("request") if refund.metadata else None,
     )
+
+
+def _dispute_state(dispute: stripe.Dispute) -> DisputeState:
+    due_by = dispute.evidence_details.due_by if dispute.evidence_details else None
+    return DisputeState(
+        reference=dispute.id,
+        status=dispute.status,
+        reason=dispute.reason,
+        amount_minor=dispute.amount,
+        currency=dispute.currency.upper(),
+        payment_reference=_identity(dispute.payment_intent),
+        opened_at=datetime.fromtimestamp(dispute.created, UTC),
+        due_by=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+        open=dispute.status not in CLOSED_DISPUTES,
+        withdrawn=dispute.status not in UNDISPUTED and not dispute.status.startswith("warning_"),
+    )
+
+
+def _identity(intent: str | stripe.PaymentIntent | None) -> str:
+    return intent if isinstance(intent, str) else intent.id if intent else ""

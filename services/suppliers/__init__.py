@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -32,6 +32,10 @@ class OutOfStock(Refused):
 
 class NotTopupable(Refused):
     """This eSIM cannot be topped up."""
+
+
+class NotCancellable(Refused):
+    """This eSIM cannot be given back any more: it was installed, or is over."""
 
 
 class InvalidRequest(Refused):
@@ -152,6 +156,8 @@ class Reading:
     expires_at: datetime | None
     package_count: int
     as_of: datetime | None
+    # When the supplier added the newest package.
+    newest_package_at: datetime | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the reading as JSON values, for keeping it beside an order."""
@@ -163,10 +169,19 @@ class Reading:
     def from_json(cls, values: dict[str, Any]) -> Reading:
         """Return the reading that `to_json` wrote."""
         moments = {
-            key: datetime.fromisoformat(values[key]) if values[key] else None
-            for key in ("activated_at", "expires_at", "as_of")
+            key: datetime.fromisoformat(values[key]) if values.get(key) else None
+            for key in ("activated_at", "expires_at", "as_of", "newest_package_at")
         }
         return cls(**{**values, **moments, "status": EsimStatus(values["status"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedEsim:
+    """An eSIM on the supplier's own list, with the reference under which it was ordered."""
+
+    reference: str
+    supplier_order_id: str
+    reading: Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +213,18 @@ class Supplier(Protocol):
 
     def get_order(self, supplier_order_id: str) -> PurchaseResult:
         """Return an accepted order, with its profile once that is allocated."""
+        ...
+
+    def find_order(self, reference: str) -> PurchaseResult | None:
+        """Return the order of the last three days under our reference; None when the supplier does not list it."""
+        ...
+
+    def list_esims(self, since: datetime) -> Iterator[ListedEsim]:
+        """Yield every allocated eSIM that was ordered since then, also those that we know nothing of."""
+        ...
+
+    def cancel(self, supplier_esim_id: str) -> None:
+        """Give an eSIM back that nobody has installed, for credit; raises NotCancellable when it is too late."""
         ...
 
     def place_topup(self, request: TopupRequest) -> None:

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -22,6 +22,7 @@ from config import EsimAccessSettings
 from services import suppliers
 from services.suppliers import (
     Capabilities,
+    ListedEsim,
     PurchaseRequest,
     PurchaseResult,
     Reading,
@@ -40,6 +41,8 @@ TIMEOUT = httpx.Timeout(20, connect=5)
 STILL_ALLOCATING = "200010"
 DUPLICATE_REFERENCE = "310402"
 USAGE_BATCH = 10
+# What the supplier takes at most (docs/suppliers.md).
+PAGE_SIZE, MOST_PAGES = 500, 10_000
 
 # What the supplier's error codes mean for us (docs/suppliers.md). What is not listed here may have happened.
 ERRORS: dict[str, type[suppliers.SupplierError]] = {
@@ -62,7 +65,9 @@ def _readable(method: Callable[Parameters, Answer]) -> Callable[Parameters, Answ
         try:
             return method(*args, **kwargs)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise suppliers.OutcomeUnknown(f"{method.__name__}: {type(error).__name__} in the answer") from error
+            raise suppliers.OutcomeUnknown(
+                f"{getattr(method, '__name__', 'answer')}: {type(error).__name__} in the answer"
+            ) from error
 
     return reading
 
@@ -110,7 +115,12 @@ class EsimAccess:
         except suppliers.SupplierError as error:
             if error.code != DUPLICATE_REFERENCE:
                 raise
-            return self._find_order(request.reference)
+            found = self.find_order(request.reference)
+            if found is None:
+                raise suppliers.OutcomeUnknown(
+                    "the supplier knows our reference but does not list its order"
+                ) from error
+            return found
         return PurchaseResult(supplier_order_id=answers.required_text(answer, "orderNo"), profile=None)
 
     @_readable
@@ -126,6 +136,28 @@ class EsimAccess:
         return PurchaseResult(
             supplier_order_id=supplier_order_id, profile=answers.profile_of(ready[0]) if ready else None
         )
+
+    @_readable
+    def find_order(self, reference: str) -> PurchaseResult | None:
+        """Return the order of the last three days under our reference; None when the supplier does not list it."""
+        for item in self._query_all(datetime.now(UTC) - timedelta(days=3)):
+            if item.get("transactionId") == reference:
+                return PurchaseResult(supplier_order_id=answers.required_text(item, "orderNo"), profile=None)
+        return None
+
+    def list_esims(self, since: datetime) -> Iterator[ListedEsim]:
+        """Yield every allocated eSIM that was ordered since then, also those that we know nothing of."""
+        for item in _readable(lambda: list(self._query_all(since)))():
+            if item.get("ac") and item.get("iccid"):
+                yield _readable(answers.listed_of)(item)
+
+    @_readable
+    def cancel(self, supplier_esim_id: str) -> None:
+        """Give an eSIM back that nobody has installed, for credit; raises NotCancellable when it is too late."""
+        try:
+            self._call("/esim/cancel", {"esimTranNo": supplier_esim_id}, buys=True)
+        except suppliers.NotTopupable as error:
+            raise suppliers.NotCancellable(str(error), error.code) from error
 
     @_readable
     def place_topup(self, request: TopupRequest) -> None:
@@ -200,22 +232,18 @@ class EsimAccess:
         items: list[dict[str, Any]] = answer["esimList"] or []
         return items
 
-    def _find_order(self, reference: str) -> PurchaseResult:
-        """Return the order that was placed under our reference within the last three days."""
-        now = datetime.now(UTC)
-        pages = {
-            "startTime": (now - timedelta(days=3)).strftime("%Y-%m-%dT%H:%M+00:00"),
-            "endTime": (now + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M+00:00"),
+    def _query_all(self, since: datetime) -> Iterator[dict[str, Any]]:
+        """Yield every eSIM ordered since then, page by page (docs/suppliers.md)."""
+        times = {
+            "startTime": since.strftime("%Y-%m-%dT%H:%M+00:00"),
+            "endTime": (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M+00:00"),
         }
-        for page in range(1, 10_001):
-            answer = self._call("/esim/query", {**pages, "pager": {"pageNum": page, "pageSize": 500}})
+        for page in range(1, MOST_PAGES + 1):
+            answer = self._call("/esim/query", {**times, "pager": {"pageNum": page, "pageSize": PAGE_SIZE}})
             items = answer["esimList"] or []
-            for item in items:
-                if item.get("transactionId") == reference:
-                    return PurchaseResult(supplier_order_id=str(item["orderNo"]), profile=None)
-            if len(items) < 500:
-                break
-        raise suppliers.OutcomeUnknown("the supplier knows our reference but does not list its order")
+            yield from items
+            if len(items) < PAGE_SIZE:
+                return
 
     def _call(self, path: str, body: dict[str, Any], *, buys: bool = False) -> Any:
         """Return the `obj` of an answer; raises what the error code or the silence means.

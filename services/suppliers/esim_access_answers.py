@@ -11,7 +11,7 @@ from typing import Any
 from models import EsimStatus
 from services import suppliers
 from services.activation_codes import parse_activation_code
-from services.suppliers import Profile, Reading, SupplierPlan
+from services.suppliers import ListedEsim, Profile, Reading, SupplierPlan
 
 LONGEST_IDENTIFIER = 60
 
@@ -84,7 +84,21 @@ def reading_of(item: dict[str, Any]) -> Reading:
         expires_at=moment(item.get("expiredTime")),
         package_count=len(item.get("packageList") or []),
         as_of=moment(item.get("lastUpdateTime")),
+        newest_package_at=max(_package_times(item), default=None),
     )
+
+
+def listed_of(item: dict[str, Any]) -> ListedEsim:
+    return ListedEsim(
+        reference=required_text(item, "transactionId"),
+        supplier_order_id=required_text(item, "orderNo"),
+        reading=reading_of(item),
+    )
+
+
+def _package_times(item: dict[str, Any]) -> list[datetime]:
+    times = (moment(package.get("createTime")) for package in item.get("packageList") or [])
+    return [each for each in times if each is not None]
 
 
 def identifier(value: object) -> str | None:

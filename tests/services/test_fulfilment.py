@@ -22,6 +22,7 @@ from models import (
 )
 from services.catalogue_sync import sync_catalogue
 from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again, retry
+from services.late_orders import give_up_held
 from services.money import GIGABYTE
 from tests import both_databases
 from tests.money_world import BY_THE_DAY, PRICE, MoneyWorld, varied
@@ -155,30 +156,99 @@ def test_what_the_supplier_refuses_for_good_is_paid_back(money: MoneyWorld, code
 
 
 @both_databases
-def test_a_no_after_a_request_without_an_answer_is_for_a_person(money: MoneyWorld) -> None:
+def test_a_no_after_a_request_without_an_answer_is_not_believed_at_once(money: MoneyWorld) -> None:
     money.supplier.fault(ORDER, "timeout_before")
     order = money.paid(money.order())
     money.work()
     money.supplier.fault(ORDER, "error:200011")
     money.work(seconds=5)
-    held(money, order, "refused_after_unknown")
-    assert retry(money.shop, order.id)
-    assert not retry(money.shop, order.id)
+    assert money.fulfilment(order).status is FulfilmentStatus.WAITING
+    assert money.refunds(order) == []
     assert money.keep_working(order) is FulfilmentStatus.VERIFIED
     delivered(money, order)
 
 
 @both_databases
-def test_what_a_person_takes_up_again_goes_on_where_it_stood(money: MoneyWorld) -> None:
+def test_a_no_that_stays_after_a_request_without_an_answer_is_believed_after_an_hour(money: MoneyWorld) -> None:
+    money.supplier.fault(ORDER, "timeout_before")
+    order = money.paid(money.order())
+    money.work()
+    money.supplier.fault(ORDER, "error:200011", count=None)
+    money.work(minutes=55)
+    assert money.refunds(order) == []
+    money.work(minutes=10)
+    refunded(money, order)
+
+
+@both_databases
+def test_a_no_after_an_order_that_was_carried_out_finds_that_order(money: MoneyWorld) -> None:
+    money.supplier.fault(ORDER, "timeout_after_commit")
+    order = money.paid(money.order())
+    money.work()
+    money.supplier.fault(ORDER, "error:200011", count=None)
+    assert money.keep_working(order) is FulfilmentStatus.VERIFIED
+    delivered(money, order)
+
+
+@both_databases
+def test_an_order_that_is_never_allocated_is_paid_back_after_a_day(money: MoneyWorld) -> None:
     money.supplier.set_allocation(held=True)
     order = money.paid(money.order())
     money.work()
     money.work(hours=2)
-    held(money, order, "not_allocated")
+    fulfilment = money.fulfilment(order)
+    assert (fulfilment.status, fulfilment.reason) == (FulfilmentStatus.ORDERED, "not_allocated")
+    assert (fulfilment.late_at, money.mails(order, "order-delayed")) == (money.clock.now(), 1)
+    money.work(hours=21)
+    assert money.refunds(order) == []
+    money.work(hours=2)
+    assert money.fulfilment(order).status is FulfilmentStatus.REFUSED
+    (refund,) = money.refunds(order)
+    assert (refund.status, refund.cause, refund.amount_minor) == (RefundStatus.SUCCEEDED, "late", PRICE)
+    assert (money.mails(order, "refund-"), money.mails(order, "order-delayed")) == (1, 1)
+    money.check(order)
+
+
+@both_databases
+def test_an_order_that_is_allocated_late_is_delivered_without_anybody_doing_anything(money: MoneyWorld) -> None:
+    money.supplier.set_allocation(held=True)
+    order = money.paid(money.order())
+    money.work()
+    money.work(hours=2)
+    assert money.fulfilment(order).late_at is not None
     money.supplier.set_allocation(held=False)
-    assert retry(money.shop, order.id)
     assert money.keep_working(order) is FulfilmentStatus.VERIFIED
     assert money.requests(ORDER) == 1
+    delivered(money, order)
+
+
+@both_databases
+def test_an_order_that_cannot_be_sent_for_a_day_is_paid_back(money: MoneyWorld) -> None:
+    money.supplier.set_balance(0)
+    order = money.paid(money.order())
+    money.work()
+    money.work(hours=2)
+    assert (money.fulfilment(order).reason, money.mails(order, "order-delayed")) == ("not_ordered", 1)
+    money.work(hours=23)
+    assert money.fulfilment(order).status is FulfilmentStatus.REFUSED
+    (refund,) = money.refunds(order)
+    assert (refund.status, refund.cause) == (RefundStatus.SUCCEEDED, "late")
+    assert money.supplier_orders(order) == 0
+    money.check(order)
+
+
+@both_databases
+def test_an_order_whose_outcome_stays_unknown_for_a_day_is_for_a_person(money: MoneyWorld) -> None:
+    money.supplier.fault(ORDER, "timeout_before", count=None)
+    order = money.paid(money.order())
+    money.work()
+    money.work(hours=25)
+    held(money, order, "outcome_unknown")
+    assert money.refunds(order) == []
+    money.supplier.faults.clear()
+    assert retry(money.shop, order.id)
+    assert not retry(money.shop, order.id)
+    assert money.keep_working(order) is FulfilmentStatus.VERIFIED
     delivered(money, order)
 
 
@@ -213,6 +283,15 @@ def test_another_price_is_for_a_person(money: MoneyWorld) -> None:
     held(money, order, "price_changed")
     money.work(minutes=20)
     assert money.requests(ORDER) == 1
+    # A person has a day for it; then the money goes back.
+    money.work(hours=23)
+    assert (give_up_held(money.shop), money.refunds(order)) == (0, [])
+    money.clock.advance(hours=1)
+    assert (give_up_held(money.shop), give_up_held(money.shop)) == (1, 0)
+    money.work()
+    (refund,) = money.refunds(order)
+    assert (refund.status, refund.cause, refund.amount_minor) == (RefundStatus.SUCCEEDED, "late", PRICE)
+    money.check(order)
 
 
 @both_databases
@@ -321,7 +400,12 @@ def test_less_data_than_bought_is_not_called_verified_and_ends_with_a_person(mon
     money.work()
     assert money.fulfilment(order).status is FulfilmentStatus.APPLIED
     assert money.mails(order, "esim-ready") == 1
-    money.work(hours=7)
+    money.work(hours=4)
+    fulfilment = money.fulfilment(order)
+    assert (fulfilment.status, fulfilment.reason) == (FulfilmentStatus.APPLIED, "not_verified")
+    assert money.mails(order, "order-delayed") == 1
+    # The buyer has an eSIM, so its money does not go back by rule.
+    money.work(hours=21)
     held(money, order, "not_verified")
 
 
