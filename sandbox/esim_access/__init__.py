@@ -38,6 +38,8 @@ webhooks/hold           webhooks.hold()                          keep notificati
 webhooks/release        webhooks.release(reverse)                send them, in order or latest first
 webhooks/drop           webhooks.drop(count)                     lose the next ones
 webhooks/duplicate      webhooks.duplicate(count)                send each of the next ones twice
+webhooks/chaos          webhooks.chaos(doubled, dropped,         shares of them are sent twice, never, or up to
+                        delayed, seconds, seed)                  seconds (5) late; without any field all arrive
 webhooks/unknown-order  send_unknown_order_webhook()             ORDER_STATUS of an order that nobody made
 webhooks/send           webhooks.send(notify_type, content)      any content, true or forged
 ======================  =======================================  =====================================================
@@ -48,7 +50,7 @@ To read: `GET state` (`summary()`), `GET log` (`log()`), `GET counters` (`counte
 
 The log has method, path, transactionId, outcome (executed, replayed, refused, faulted), executed (had an effect),
 errorCode and fault. The counters are `orders_executed`, `topups_executed`, and `orders` and `topups` by
-transactionId: a number above 1 is a double purchase.
+transactionId: a number above 1 is a double purchase; and `faults`: how many requests met which kind.
 
 Faults
 ======

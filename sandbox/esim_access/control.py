@@ -189,8 +189,8 @@ class EsimAccessSandbox:
         return self._world.journal.entries()
 
     def counters(self) -> Document:
-        """Return how many purchases were really carried out, in all and per transactionId."""
-        return self._world.journal.counters()
+        """Return how many purchases were really carried out, in all and per transactionId, and what faults were met."""
+        return {**self._world.journal.counters(), "faults": self.faults.met()}
 
     def summary(self) -> Document:
         """Return the state of everything as JSON values, without activation codes."""
@@ -216,7 +216,7 @@ class EsimAccessSandbox:
 
     def reset(self) -> None:
         """Forget everything, also the webhook address, the faults and the time skipped."""
-        self.faults.clear()
+        self.faults.forget()
         self.webhooks.reset()
         self._world.reset()
 

@@ -77,6 +77,7 @@ def _actions(sandbox: EsimAccessSandbox) -> dict[str, Callable[..., object]]:
         "webhooks/release": webhooks.release,
         "webhooks/drop": webhooks.drop,
         "webhooks/duplicate": webhooks.duplicate,
+        "webhooks/chaos": webhooks.chaos,
         "webhooks/unknown-order": sandbox.send_unknown_order_webhook,
         "webhooks/send": webhooks.send,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 
 from sandbox.store import Document
@@ -52,6 +53,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._rules: list[Fault] = []
+        self._met: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
@@ -63,6 +65,17 @@ class Faults:
         """Switch everything off."""
         with self._lock:
             self._rules.clear()
+
+    def forget(self) -> None:
+        """Switch everything off and begin to count anew."""
+        with self._lock:
+            self._rules.clear()
+            self._met.clear()
+
+    def met(self) -> dict[str, int]:
+        """Return how many requests have met a fault of each kind."""
+        with self._lock:
+            return dict(self._met)
 
     def listed(self) -> list[Document]:
         """Return the rules still on."""
@@ -80,5 +93,6 @@ class Faults:
                     rule.count -= 1
                     if rule.count <= 0:
                         self._rules.remove(rule)
+                self._met[rule.kind] += 1
                 return rule
             return None

@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections import deque
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 
@@ -14,11 +15,12 @@ from sandbox.esim_access.esim import Esim, Happening
 from sandbox.esim_access.wire import Printer
 from sandbox.esim_access.worker import Worker
 from sandbox.esim_access.world import World
+from sandbox.luck import Luck
 from sandbox.store import Document
 
 RETRY_AFTER_SECONDS = (0.5, 2.0)
 ANSWER_WITHIN_SECONDS = 5.0
-REMEMBERED_WEBHOOKS = 1000
+REMEMBERED_WEBHOOKS = 20_000
 
 
 class Webhooks:
@@ -34,6 +36,7 @@ class Webhooks:
         self._held: list[Document] | None = None
         self._drop = 0
         self._duplicate = 0
+        self._luck: Luck | None = None
         self._sent: deque[Document] = deque(maxlen=REMEMBERED_WEBHOOKS)
 
     def start(self) -> None:
@@ -102,8 +105,13 @@ class Webhooks:
         with self._lock:
             self._duplicate = count
 
+    def chaos(self, **fields: Any) -> None:
+        """Lose, double and delay notifications at random (fields as in `Luck`); without any field all arrive."""
+        with self._lock:
+            self._luck = Luck(**fields) if fields else None
+
     def sent(self) -> list[Document]:
-        """Return the latest 1000 notifications: `payload`, `statuses` of each attempt (0: no answer), `dropped`."""
+        """Return the latest 20,000: `payload`, `statuses` of each attempt (0: no answer), `dropped`, `copies`."""
         with self._lock:
             return [dict(each) for each in self._sent]
 
@@ -114,7 +122,7 @@ class Webhooks:
     def reset(self) -> None:
         """Forget what was sent and held, and deliver normally."""
         with self._lock:
-            self._held, self._drop, self._duplicate = None, 0, 0
+            self._held, self._drop, self._duplicate, self._luck = None, 0, 0, None
             self._sent.clear()
 
     def _envelope(self, notify_type: str, content: Document) -> Document:
@@ -132,15 +140,22 @@ class Webhooks:
             if self._held is not None:
                 self._held.append(payload)
                 return
-            record: Document = {"payload": payload, "statuses": [], "dropped": self._drop > 0}
+            delays = self._delays()
+            record: Document = {"payload": payload, "statuses": [], "dropped": not delays, "copies": len(delays)}
             self._sent.append(record)
-            if self._drop > 0:
-                self._drop -= 1
-                return
-            copies = 2 if self._duplicate > 0 else 1
-            self._duplicate = max(0, self._duplicate - 1)
-        for _ in range(copies):
-            self._worker.schedule(0, lambda: self._deliver(record, 0))
+        for delay in delays:
+            self._worker.schedule(delay, lambda: self._deliver(record, 0))
+
+    def _delays(self) -> list[float]:
+        """Return after how many seconds each copy of the next notification is sent; none for a lost one."""
+        if self._drop > 0:
+            self._drop -= 1
+            return []
+        delays = self._luck.draw() if self._luck else [0.0]
+        if self._duplicate > 0:
+            self._duplicate -= 1
+            delays = [*delays, 0.0]
+        return delays
 
     def _deliver(self, record: Document, attempt: int) -> None:
         status = _post(self.url, record["payload"]) if self.url else 0

@@ -114,6 +114,7 @@ def _register_controls(pages: Blueprint, inbox: Inbox) -> None:
             "clear": inbox.clear,
             "refuse": server.refuse,
             "drop": server.drop,
+            "chaos": server.chaos,
             "behave": server.behave,
             "down": server.down,
             "up": server.up,

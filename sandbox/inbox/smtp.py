@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -12,6 +14,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HOST = "127.0.0.1"
 MAXIMUM_MESSAGE_BYTES = 32 * 1024 * 1024
+_AT_RANDOM = ("drop_before", "drop_after", "temporary")
 _REFUSALS = {"temporary": "451 4.3.0 Try again later", "permanent": "550 5.1.1 No such mailbox"}
 
 Receive = Callable[[str, list[str], bytes], None]
@@ -24,6 +27,9 @@ class _Trouble:
     stage: str = "recipient"
     drop: int = 0
     drop_when: str = "after"
+    probability: float = 0.0
+    kinds: Sequence[str] = _AT_RANDOM
+    draws: random.Random = field(default_factory=random.Random)
 
 
 class SmtpServer:
@@ -33,6 +39,7 @@ class SmtpServer:
         self._receive = receive
         self._controller: _FreePortController | None = None
         self._trouble = _Trouble()
+        self._met: Counter[str] = Counter()
         self._lock = threading.Lock()
         self.port = 0
 
@@ -70,10 +77,26 @@ class SmtpServer:
         with self._lock:
             self._trouble.drop, self._trouble.drop_when = count, when
 
+    def chaos(self, probability: float, seed: int = 0, kinds: Sequence[str] = _AT_RANDOM) -> None:
+        """Let mails meet one of `kinds` at random; a probability of 0 ends it.
+
+        `drop_before` and `drop_after` close the connection instead of answering, `temporary` answers 451.
+        """
+        if not 0 <= probability <= 1 or not kinds or not set(kinds) <= set(_AT_RANDOM):
+            raise ValueError(f"probability is between 0 and 1, kinds are of {', '.join(_AT_RANDOM)}")
+        with self._lock:
+            self._trouble.probability, self._trouble.kinds = probability, tuple(kinds)
+            self._trouble.draws = random.Random(seed)  # noqa: S311 - chaos that can be repeated, not a secret
+
     def behave(self) -> None:
         """Accept everything again."""
         with self._lock:
             self._trouble = _Trouble()
+
+    def met(self) -> dict[str, int]:
+        """Return how many mails have met what, since the server was made."""
+        with self._lock:
+            return dict(self._met)
 
     async def handle_RCPT(  # noqa: N802 - the name is aiosmtpd's
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -90,7 +113,10 @@ class SmtpServer:
         refusal = self._refusal("data")
         if refusal is not None:
             return refusal
-        drop_when = self._drop_when()
+        bad_luck = self._bad_luck()
+        if bad_luck == "temporary":
+            return _REFUSALS[bad_luck]
+        drop_when = bad_luck.removeprefix("drop_") if bad_luck else self._drop_when()
         if drop_when != "before":
             raw = envelope.original_content or b""
             self._receive(envelope.mail_from or "", list(envelope.rcpt_tos), raw)
@@ -104,6 +130,7 @@ class SmtpServer:
             if self._trouble.refuse <= 0 or self._trouble.stage != stage:
                 return None
             self._trouble.refuse -= 1
+            self._met[self._trouble.kind] += 1
             return _REFUSALS[self._trouble.kind]
 
     def _drop_when(self) -> str | None:
@@ -111,7 +138,17 @@ class SmtpServer:
             if self._trouble.drop <= 0:
                 return None
             self._trouble.drop -= 1
+            self._met[f"drop_{self._trouble.drop_when}"] += 1
             return self._trouble.drop_when
+
+    def _bad_luck(self) -> str | None:
+        with self._lock:
+            trouble = self._trouble
+            if trouble.probability <= 0 or trouble.draws.random() >= trouble.probability:
+                return None
+            kind = trouble.draws.choice(trouble.kinds)
+            self._met[kind] += 1
+            return kind
 
 
 class _FreePortController(Controller):

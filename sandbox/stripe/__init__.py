@@ -43,6 +43,8 @@ with the arguments named here (`=` gives the default) and answers JSON; a mistak
 - `POST webhooks/release` `order="oldest"` (`newest`, `random`), `seed=0`, `event_ids=null`; `webhooks.release(...)`:
   sends held events one after the other; with `event_ids` only those, in that order, and holding goes on.
 - `POST webhooks/drop` `count`, `types=[]`; `webhooks.drop_next(...)`: the next events (of those types) are lost.
+- `POST webhooks/chaos` `doubled=0`, `dropped=0`, `delayed=0`, `seconds=5`, `seed=0`; `webhooks.chaos(...)`: shares of
+  new events are sent twice, never, or up to `seconds` late and so out of order; without any field everything arrives.
 - `POST webhooks/resend` `event`, `times=1`, `parallel=false`; `resend(...)`: sends an event now; answers `deliveries`.
 - `POST webhooks/twin` `event`; `twin(event)`: a second event with another identity for the same change.
 - `POST webhooks/emit` `type`, `object`; `emit(type, object)`: an event of any type about anything.
@@ -56,7 +58,8 @@ with the arguments named here (`=` gives the default) and answers JSON; a mistak
   metadata key `sessions`, `charges`, `captured`, `refunded`.
 - `GET charges` `?value=&key=order`; `charges_for(value, key)`: the succeeded charges of one order.
 - `GET objects/<kind>`; `objects(kind)`: all objects by prefix: `cs pi seti cus pm ch re dp evt`.
-- `GET faults`, `GET webhooks`; `faults.waiting()`, `webhooks`: what is set, and each event's delivery.
+- `GET faults`, `GET webhooks`; `faults.waiting()`, `faults.met()`, `webhooks.deliveries()`: what is set, how many
+  requests met which fault, and each event's delivery.
 
 **Faults.** `kind` is a status (`"500"`, `"503"`, `"429"`, `"409"`), `drop_before` (the connection is closed, nothing
 happened), `drop_after` (it happened, then the connection is closed without an answer), `slow` (waits `seconds=1` with
@@ -64,7 +67,7 @@ the idempotency key in use, then goes on; with `executed` it waits after the eff
 answer is HTML). Further: `method="*"`, `path="/v1/*"` (a shell pattern), `count=1` (null: for ever), `skip=0` (requests
 let through first), `executed` (whether the request has its effect), `saved=false` (a status is kept for the idempotency
 key and replayed, as Stripe does with a 500 once execution began; implied by `executed`), `should_retry` (the header
-`Stripe-Should-Retry`).
+`Stripe-Should-Retry`), and `probability=1` with `seed=0` (which of the matching requests meet it).
 """
 
 from sandbox.stripe.delivery import Delivery

@@ -125,7 +125,7 @@ class Account:
                 data={"object": public(thing)},
                 pending_webhooks=1,
                 request=current_request.get() or {"id": None, "idempotency_key": None},
-                _delivery={"state": "new", "attempts": 0, "last_status": None},
+                _delivery={"state": "new", "copies": 1, "attempts": 0, "last_status": None},
             )
             self.save(event)
             self.on_event(event["id"])

@@ -72,7 +72,7 @@ class Api:
         try:
             if fault is None:
                 return self._answer(exchange, *self._execute(exchange))
-            exchange.fault = f"status {fault.status}" if fault.kind == "status" else fault.kind
+            exchange.fault = fault.name
             return self._with_fault(exchange, fault)
         finally:
             self.log.append(exchange.entry())

@@ -37,9 +37,7 @@ class Control:
         blueprint.add_url_rule(f"{root}/summary", "stripe_control_summary", self._summary)
         blueprint.add_url_rule(f"{root}/objects/<kind>", "stripe_control_objects", self._objects)
         blueprint.add_url_rule(f"{root}/charges", "stripe_control_charges", self._charges)
-        blueprint.add_url_rule(
-            f"{root}/faults", "stripe_control_faults", lambda: jsonify(self._sandbox.faults.waiting())
-        )
+        blueprint.add_url_rule(f"{root}/faults", "stripe_control_faults", lambda: jsonify(self._faults()))
         blueprint.add_url_rule(f"{root}/webhooks", "stripe_control_webhooks", lambda: jsonify(self._webhooks()))
 
     def _posts(self) -> dict[str, Action]:
@@ -63,6 +61,7 @@ class Control:
             "webhooks/hold": webhooks.hold,
             "webhooks/release": lambda **fields: {"released": webhooks.release(**fields)},
             "webhooks/drop": webhooks.drop_next,
+            "webhooks/chaos": webhooks.chaos,
             "webhooks/resend": self._resend,
             "webhooks/twin": lambda event: {"event": sandbox.twin(event)},
             "webhooks/emit": self._emit,
@@ -105,11 +104,11 @@ class Control:
             "holding": webhooks.holding,
             "copies": webhooks.copies,
             "retry_delays": list(webhooks.retry_delays),
-            "events": [
-                {"id": event["id"], "type": event["type"], **event["_delivery"]}
-                for event in self._sandbox.account.of("evt")
-            ],
+            "events": webhooks.deliveries(),
         }
+
+    def _faults(self) -> Document:
+        return {**self._sandbox.faults.waiting(), "met": self._sandbox.faults.met()}
 
     def _requests(self) -> ResponseReturnValue:
         found = self._sandbox.requests(request.args.get("method", ""), request.args.get("path", ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
@@ -22,7 +23,8 @@ class Fault:
     meets (None: all) after `skip` matching ones were let through. `executed` says whether the request has its effect:
     for `slow` whether it has it before the wait of `seconds` instead of after, None being the kind's own way. `saved`
     keeps a `status` answer under the request's idempotency key, as Stripe does with a 500 once execution began.
-    `should_retry` sets the header `Stripe-Should-Retry`.
+    `should_retry` sets the header `Stripe-Should-Retry`. With a `probability` below 1, drawn from `seed`, only some of
+    the matching requests meet it.
     """
 
     kind: str
@@ -35,6 +37,8 @@ class Fault:
     executed: bool | None = None
     saved: bool = False
     should_retry: bool | None = None
+    probability: float = 1.0
+    seed: int = 0
     number: int = 0
 
     def __post_init__(self) -> None:
@@ -42,6 +46,13 @@ class Fault:
             raise ValueError(f"unknown kind of fault: {self.kind}; there are {', '.join(KINDS)}")
         if self.count is not None and self.count < 1:
             raise ValueError("count must be at least 1")
+        if not 0 <= self.probability <= 1:
+            raise ValueError("probability must be between 0 and 1")
+
+    @property
+    def name(self) -> str:
+        """Return what went wrong, as the log says it."""
+        return f"status {self.status}" if self.kind == "status" else self.kind
 
     @property
     def executes(self) -> bool:
@@ -82,6 +93,8 @@ class Faults:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._waiting: list[Fault] = []
+        self._draws: dict[int, random.Random] = {}
+        self._met: Counter[str] = Counter()
         self._chaos: Chaos | None = None
         self._random = random.Random(0)  # noqa: S311  # faults to test with, not secrets
 
@@ -90,6 +103,7 @@ class Faults:
         with self._lock:
             numbered = replace(fault, number=next(self._numbers))
             self._waiting.append(numbered)
+            self._draws[numbered.number] = random.Random(fault.seed)  # noqa: S311  # as above
         return numbered.number
 
     def remove(self, number: int) -> bool:
@@ -119,21 +133,40 @@ class Faults:
                 "chaos": {**asdict(self._chaos), "kinds": list(self._chaos.kinds)} if self._chaos else None,
             }
 
+    def met(self) -> dict[str, int]:
+        """Return how many requests have met a fault of each name, with an effect ("executed") and without."""
+        with self._lock:
+            return dict(self._met)
+
+    def forget(self) -> None:
+        """Take everything back and begin to count anew."""
+        self.clear()
+        with self._lock:
+            self._met.clear()
+
     def next_for(self, method: str, path: str) -> Fault | None:
         """Return what goes wrong with this request, and count it."""
         with self._lock:
-            for index, fault in enumerate(self._waiting):
-                if not fault.matches(method, path):
-                    continue
-                if fault.skip:
-                    self._waiting[index] = replace(fault, skip=fault.skip - 1)
-                    continue
-                if fault.count == 1:
-                    del self._waiting[index]
-                elif fault.count is not None:
-                    self._waiting[index] = replace(fault, count=fault.count - 1)
-                return fault
-            return self._random_fault(method, path)
+            fault = self._waiting_fault(method, path) or self._random_fault(method, path)
+            if fault is not None:
+                self._met[f"{fault.name}, executed" if fault.executes else fault.name] += 1
+            return fault
+
+    def _waiting_fault(self, method: str, path: str) -> Fault | None:
+        for index, fault in enumerate(self._waiting):
+            if not fault.matches(method, path):
+                continue
+            if fault.skip:
+                self._waiting[index] = replace(fault, skip=fault.skip - 1)
+                continue
+            if fault.probability < 1 and self._draws[fault.number].random() >= fault.probability:
+                continue
+            if fault.count == 1:
+                del self._waiting[index]
+            elif fault.count is not None:
+                self._waiting[index] = replace(fault, count=fault.count - 1)
+            return fault
+        return None
 
     def _random_fault(self, method: str, path: str) -> Fault | None:
         chaos = self._chaos

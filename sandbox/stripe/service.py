@@ -252,7 +252,7 @@ class StripeSandbox:
 
     def reset(self) -> None:
         """Forget every object, fault, key and log entry, and what is held; the webhook endpoint stays as it is set."""
-        self.faults.clear()
+        self.faults.forget()
         self.webhooks.forget()
         self.webhooks.behave()
         self.account.clear()

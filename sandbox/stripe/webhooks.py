@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from sandbox.luck import Luck
 from sandbox.store import Document
 from sandbox.stripe.account import Account
 from sandbox.stripe.delivery import Delivery, post, signature_header
@@ -57,6 +58,7 @@ class Webhooks:
         self.holding = False
         self.copies = 1
         self._drops: list[tuple[int, frozenset[str]]] = []
+        self._luck: Luck | None = None
 
     def start(self) -> None:
         """Start sending, beginning with what an earlier run left unsent."""
@@ -94,14 +96,29 @@ class Webhooks:
         elif not self.url:
             self._mark(event_id, "undelivered")
         else:
-            self._mark(event_id, "pending")
-            self._push(_Job((event_id,)), 0)
-            for _ in range(self.copies - 1):
-                self._push(_Job((event_id,), extra=True), 0)
+            self._send_soon(event_id, self._luck.draw() if self._luck else [0.0])
+
+    def _send_soon(self, event_id: str, delays: Sequence[float]) -> None:
+        """Send an event after each of `delays`, and what `copies` asks for on top of that; a lost one not at all."""
+        if not delays:
+            self._mark(event_id, "dropped")
+            return
+        delays = [*delays, *[0.0] * (self.copies - 1)]
+        self._mark(event_id, "pending", copies=len(delays))
+        for number, delay in enumerate(delays):
+            self._push(_Job((event_id,), extra=number > 0), delay)
 
     def drop_next(self, count: int, types: Iterable[str] = ()) -> None:
         """Lose the next `count` events (of `types`, when given): they are never sent by themselves."""
         self._drops.append((count, frozenset(types)))
+
+    def chaos(self, **fields: Any) -> None:
+        """Lose, double and delay new events at random (fields as in `Luck`); without any field everything arrives."""
+        self._luck = Luck(**fields) if fields else None
+
+    def deliveries(self) -> list[Document]:
+        """Return `id`, `type`, and what became of each event: its `state`, its `copies`, its `attempts`."""
+        return [{"id": event["id"], "type": event["type"], **event["_delivery"]} for event in self._account.of("evt")]
 
     def hold(self) -> None:
         """Keep new events back until `release`."""
@@ -215,12 +232,13 @@ class Webhooks:
         header = signature_header(payload, self.secrets, int(time.time()))
         return post(self.url, payload, header, self.timeout)
 
-    def _mark(self, event_id: str, state: str, delivery: Delivery | None = None) -> None:
+    def _mark(self, event_id: str, state: str, delivery: Delivery | None = None, **noted: int) -> None:
         with self._account.lock:
             event = self._account.of("evt").get(event_id)
             if event is None:
                 return
             record = event["_delivery"]
+            record.update(noted)
             if record["state"] != "delivered":  # a duplicate's failure does not undo a delivery
                 record["state"] = state
             if delivery is not None:

@@ -244,6 +244,29 @@ def test_duplicates_drops_and_disorder(sandbox: Sandbox, call: Call, shop: Shop)
     assert shop.types[2:] == ["ESIM_STATUS", "SMDP_EVENT", "SMDP_EVENT", "SMDP_EVENT", "ORDER_STATUS"]
 
 
+def test_notifications_are_lost_doubled_and_late_at_random(sandbox: Sandbox, shop: Shop) -> None:
+    webhooks = sandbox.esim_access.webhooks
+    webhooks.set_url(shop.url)
+    fates = []
+    for _ in range(2):
+        webhooks.chaos(doubled=0.3, dropped=0.2, delayed=0.3, seconds=0.05, seed=5)
+        for number in range(40):
+            webhooks.send("ORDER_STATUS", {"orderNo": f"B{number}"})
+        assert webhooks.wait_idle(10)
+        arrived = [payload["content"]["orderNo"] for payload in shop.received]
+        fates.append([arrived.count(f"B{number}") for number in range(40)])
+        assert [each["copies"] for each in webhooks.sent()] == fates[-1]
+        assert [each["dropped"] for each in webhooks.sent()] == [copies == 0 for copies in fates[-1]]
+        assert list(dict.fromkeys(arrived)) != [f"B{number}" for number in range(40) if fates[-1][number]]
+        shop.received.clear()
+        webhooks.reset()
+    assert fates[0] == fates[1]
+    assert {0, 1, 2} == set(fates[0])
+    webhooks.send("ORDER_STATUS", {"orderNo": "B40"})
+    assert webhooks.wait_idle(10)
+    assert len(shop.received) == 1
+
+
 def test_early_bare_unknown_and_forged_notifications(sandbox: Sandbox, call: Call, shop: Shop) -> None:
     sandbox.esim_access.webhooks.set_url(shop.url)
     sandbox.esim_access.set_allocation(seconds=None)

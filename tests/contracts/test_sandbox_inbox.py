@@ -144,6 +144,37 @@ def test_dropped_connection(sandbox: Sandbox, inbox: Inbox, when: str, kept: int
     assert len(inbox.messages()) == kept + 1
 
 
+def test_trouble_at_random(sandbox: Sandbox, inbox: Inbox) -> None:
+    """What was kept is in the mailbox, whatever its sender was told."""
+
+    def outcomes() -> list[str]:
+        inbox.clear()
+        inbox.server.chaos(0.5, seed=4)
+        found = []
+        for _ in range(30):
+            before = len(inbox.summaries())
+            try:
+                send(inbox)
+                answer = "accepted"
+            except smtplib.SMTPServerDisconnected:
+                answer = "dropped"
+            except smtplib.SMTPDataError as error:
+                answer = str(error.smtp_code)
+            found.append(f"{answer}, kept {len(inbox.summaries()) - before}")
+        return found
+
+    before = inbox.server.met()
+    first = outcomes()
+    assert outcomes() == first
+    assert set(first) == {"accepted, kept 1", "dropped, kept 0", "dropped, kept 1", "451, kept 0"}
+    met = {kind: count - before.get(kind, 0) for kind, count in inbox.server.met().items()}
+    assert met["drop_before"] == 2 * first.count("dropped, kept 0")
+    assert met["drop_after"] == 2 * first.count("dropped, kept 1")
+    assert met["temporary"] == 2 * first.count("451, kept 0")
+    inbox.server.chaos(0)
+    send(inbox)
+
+
 def test_server_down_and_up_again(sandbox: Sandbox, inbox: Inbox) -> None:
     port = inbox.smtp_port
     httpx.post(f"{sandbox.url}/_control/inbox/down")

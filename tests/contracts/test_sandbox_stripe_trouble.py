@@ -182,6 +182,34 @@ def test_random_faults_repeat_with_their_seed(client: Any, sandbox: StripeSandbo
     assert {True, False} == set(first)
 
 
+def test_some_of_the_requests_meet_a_fault(client: Any, sandbox: StripeSandbox) -> None:
+    """By a seed of its own for each fault, and how many did is counted."""
+
+    def statuses() -> list[str]:
+        sandbox.reset()
+        sandbox.fault("drop_after", count=None, probability=0.3, seed=1)
+        sandbox.fault("500", method="POST", count=None, probability=0.3, seed=2, executed=True)
+        found = []
+        for number in range(30):
+            try:
+                client.payment_intents.create(INTENT, {"idempotency_key": f"k{number}"})
+                found.append("answered")
+            except stripe.StripeError as error:
+                found.append(type(error).__name__)
+        return found
+
+    first = statuses()
+    assert statuses() == first
+    assert set(first) == {"answered", "APIConnectionError", "APIError"}
+    assert sandbox.faults.met() == {
+        "drop_after, executed": first.count("APIConnectionError"),
+        "status 500, executed": first.count("APIError"),
+    }
+    assert charged(sandbox) == 30
+    with pytest.raises(ValueError, match="probability"):
+        sandbox.fault("500", probability=1.5)
+
+
 def test_two_clicks_charge_once(session: Any, sandbox: StripeSandbox) -> None:
     start = threading.Barrier(8)
 

@@ -166,6 +166,41 @@ def test_events_are_doubled_and_lost(sandbox: StripeSandbox, receiver: Receiver)
     assert [answer.status for answer in sandbox.resend(updated, times=4, parallel=True)] == [200] * 4
 
 
+def test_events_are_lost_doubled_and_late_at_random(sandbox: StripeSandbox, receiver: Receiver) -> None:
+    """By their shares and by the seed; what became of each is on the books."""
+
+    def emit(number: int) -> list[int]:
+        ids = [sandbox.emit("customer.created", {"id": f"cus_{each}", "object": "customer"}) for each in range(number)]
+        assert sandbox.wait_for_webhooks()
+        arrived = [event.id for event in receiver.events()]
+        receiver.bodies.clear()
+        receiver.headers.clear()
+        return [arrived.count(each) for each in ids]
+
+    fates = []
+    for _ in range(2):
+        sandbox.reset()
+        sandbox.webhooks.chaos(doubled=0.3, dropped=0.2, delayed=0.5, seconds=0.05, seed=3)
+        fates.append(emit(40))
+    assert fates[0] == fates[1]
+    assert {0, 1, 2} == set(fates[0])
+    states = [(each["state"], each["copies"]) for each in sandbox.webhooks.deliveries()]
+    assert states == [("delivered", copies) if copies else ("dropped", 1) for copies in fates[0]]
+    sandbox.webhooks.chaos()
+    assert emit(10) == [1] * 10
+    with pytest.raises(ValueError, match="shares"):
+        sandbox.webhooks.chaos(doubled=0.6, dropped=0.5)
+
+
+def test_late_events_are_overtaken(sandbox: StripeSandbox, receiver: Receiver) -> None:
+    sandbox.webhooks.chaos(delayed=0.5, seconds=0.3, seed=1)
+    ids = [sandbox.emit("customer.created", {"id": f"cus_{each}", "object": "customer"}) for each in range(20)]
+    assert sandbox.wait_for_webhooks()
+    arrived = [event.id for event in receiver.events()]
+    assert sorted(arrived) == sorted(ids)
+    assert arrived != ids
+
+
 def test_one_change_may_have_two_events(sandbox: StripeSandbox, receiver: Receiver) -> None:
     event_id = sandbox.emit("customer.created", {"id": "cus_1", "object": "customer"})
     other = sandbox.twin(event_id)
