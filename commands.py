@@ -24,6 +24,7 @@ from services.orders import OrderNotFound, find_order
 from services.reconcile import reconcile
 from services.shop import Shop
 from services.staff import invite
+from services.stuck import list_stuck
 from services.supplier_webhooks import webhook_url
 from services.suppliers import SupplierError
 
@@ -74,12 +75,22 @@ def worker() -> None:
 
 
 @command("reconcile")
-def reconcile_command() -> None:
-    """Look up at Stripe whatever is open here, and the other way round."""
-    report = reconcile(shop())
+@click.option("--deep", is_flag=True, help="Look back eight days instead of three, 45 for refunds and disputes.")
+def reconcile_command(deep: bool) -> None:
+    """Put our books beside Stripe's and the supplier's, and finish what is open."""
+    report = reconcile(shop(), deep=deep)
     click.echo(", ".join(f"{name}: {count}" for name, count in sorted(report.outcomes.items())) or "nothing to do")
     if report.errors:
         sys.exit(f"{report.errors} could not be looked up; run it again later")
+
+
+@command("stuck")
+def stuck_command() -> None:
+    """List what waits for a person, with the reason and what to do next."""
+    items = list_stuck(db.session(), shop().clock.now())
+    for item in items:
+        click.echo(f"{item.since:%Y-%m-%d %H:%M}  {item.name}  {item.reason}\n    {item.advice}")
+    click.echo(f"waiting for a person: {len(items)}")
 
 
 @command("retry-order")

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from models import (
     Fulfilment,
@@ -77,14 +78,28 @@ def stop_refunded(shop: Shop, order_id: int) -> bool:
     """
     with shop.transaction() as session:
         order = lock_order(session, order_id)
-        fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True)
-        if order.status is not OrderStatus.REFUNDED or fulfilment.status is FulfilmentStatus.APPLIED:
-            return False
-        attempt = rows.find_request(order_id)
-        unknown = attempt is not None and attempt.status in UNCLEAR
-        # An order that may or may not be at the supplier is a person's; one that is there is given back (reconcile).
-        target = FulfilmentStatus.HELD if unknown else FulfilmentStatus.REFUSED
-        rows.move(shop, session, order_id, target, reason="refunded")
+        return order.status is OrderStatus.REFUNDED and stop(shop, session, order_id)
+
+
+def stop(shop: Shop, session: Session, order_id: int) -> bool:
+    """End a delivery that the buyer has nothing of yet, inside the caller's transaction; return whether it was one.
+
+    The order is locked. An eSIM that is under way at the supplier is given back by reconcile.
+    """
+    fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
+    if fulfilment.status not in (FulfilmentStatus.WAITING, FulfilmentStatus.ORDERED, FulfilmentStatus.HELD):
+        return False
+    if fulfilment.applied_at is not None:
+        return False
+    attempt = rows.find_request(order_id)
+    # An order that may or may not be at the supplier is for a person.
+    unknown = attempt is not None and attempt.status in UNCLEAR
+    if unknown and fulfilment.status is FulfilmentStatus.HELD:
+        fulfilment.reason = "refunded"
+        return True
+    rows.move(
+        shop, session, order_id, FulfilmentStatus.HELD if unknown else FulfilmentStatus.REFUSED, reason="refunded"
+    )
     return True
 
 
