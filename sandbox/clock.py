@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from sandbox.store import Collection
@@ -16,6 +17,11 @@ class Clock:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
+        self._followed: Callable[[], datetime] | None = None
+
+    def follow(self, client: Callable[[], datetime] | None) -> None:
+        """Go by the client's own clock from now on, so that moving that one moves both; None: by the machine's."""
+        self._followed = client
 
     @property
     def skipped(self) -> timedelta:
@@ -25,7 +31,8 @@ class Clock:
 
     def now(self) -> datetime:
         """Return the stand-in's time, in UTC."""
-        return datetime.now(UTC) + self.skipped
+        moment = self._followed() if self._followed is not None else datetime.now(UTC)
+        return moment + self.skipped
 
     def shown(self, moment: datetime) -> datetime:
         """Return the stand-in's `moment` as a client with an unmoved clock must read it."""

@@ -46,7 +46,7 @@ webhooks/send           webhooks.send(notify_type, content)      any content, tr
 
 To read: `GET state` (`summary()`), `GET log` (`log()`), `GET counters` (`counters()`), `GET webhooks`
 (`webhooks.sent()`), `GET faults`. Python only: `esims()`, `esim(number)`, `balance`, `clock`, `url`,
-`orders.wait_ready(transaction_id, timeout)`, `webhooks.wait_idle(timeout)`.
+`orders.wait_ready(transaction_id, timeout)`, `webhooks.held()`, `webhooks.wait_idle(timeout)`.
 
 The log has method, path, transactionId, outcome (executed, replayed, refused, faulted), executed (had an effect),
 errorCode and fault. The counters are `orders_executed`, `topups_executed`, and `orders` and `topups` by

@@ -88,6 +88,11 @@ class Webhooks:
         with self._lock:
             self._held = self._held if self._held is not None else []
 
+    def held(self) -> list[Document]:
+        """Return the notifications that are kept back, oldest first."""
+        with self._lock:
+            return list(self._held or [])
+
     def release(self, *, reverse: bool = False) -> None:
         """Send what was held back, latest first when `reverse`."""
         with self._lock:
