@@ -15,8 +15,28 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
-# A writer waits this long for another one before SQLite says "database is locked".
-BUSY_TIMEOUT_MS = 10_000
+# A writer waits this many seconds for another one before SQLite says "database is locked"; `?timeout=` in DATABASE_URL
+# says otherwise.
+BUSY_TIMEOUT = 10.0
+
+# What psycopg is told beside DATABASE_URL, whose own words count for more (postgresql.org/docs/current/
+# libpq-connect.html): a server that does not answer is given up after seconds, not after the system's minutes.
+_CONNECTION: dict[str, Any] = {
+    # Who is who in pg_stat_activity.
+    "application_name": "travel-shop",
+    # For each address of the host; below two seconds libpq does not go.
+    "connect_timeout": 5,
+    # A server that vanished without a word, as in a failover: noticed while waiting for its answer, and while sending.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    # No transaction of the shop waits for anybody but the database, so all are short. Who waits for a lock for three
+    # seconds waits for one that hangs, and one that is idle for a minute has lost its process (runtime-config-client).
+    # A deadlock is noticed before, after one second (deadlock_timeout). No statement_timeout: migrations take their
+    # time. A migration that waits for a lock makes everybody wait behind it, so it, too, gives up and is run again.
+    "options": "-c lock_timeout=3s -c idle_in_transaction_session_timeout=60s",
+}
 
 
 def prepare_engine(engine: Engine) -> None:
@@ -32,12 +52,7 @@ def prepare_engine(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy's BEGIN below replaces the driver's own
-        for pragma in (
-            "journal_mode=wal",
-            "synchronous=full",
-            "foreign_keys=on",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-        ):
+        for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on"):
             connection.execute(f"pragma {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -54,7 +69,7 @@ def writing(session: Session) -> Iterator[Session]:
     """
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("unsaved changes outside a writing transaction")
-    session.commit()
+    _end_reading(session)
     token = _writing.set(True)
     try:
         yield session
@@ -64,6 +79,14 @@ def writing(session: Session) -> Iterator[Session]:
         raise
     finally:
         _writing.reset(token)
+
+
+def _end_reading(session: Session) -> None:
+    """End a reading transaction; one whose connection is gone is no loss, and the next one gets another connection."""
+    try:
+        session.commit()
+    except (DBAPIError, PendingRollbackError):
+        session.rollback()
 
 
 def inserting(session: Session, model: type[DeclarativeBase]) -> sqlite.Insert | postgresql.Insert:
@@ -83,7 +106,20 @@ def insert_once(session: Session, model: type[DeclarativeBase], key: str, values
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
-    """Return SQLAlchemy's engine options for `database_url`."""
+    """Return SQLAlchemy's engine options for `database_url`, whose own parameters count for more.
+
+    Values stay out of error messages, and so out of the log: they may be activation codes or one-time links.
+    """
+    said = make_url(database_url).query
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_MS / 1000}}
-    return {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 5}
+        return {"hide_parameters": True, "connect_args": {} if "timeout" in said else {"timeout": BUSY_TIMEOUT}}
+    return {
+        "hide_parameters": True,
+        "connect_args": {name: value for name, value in _CONNECTION.items() if name not in said},
+        # A connection that the server has dropped meanwhile is noticed before it is used.
+        "pool_pre_ping": True,
+        # More than the four threads of a process need; one that gets none is told so before its visitor gives up.
+        "pool_size": 5,
+        "max_overflow": 5,
+        "pool_timeout": 5,
+    }

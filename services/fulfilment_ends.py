@@ -90,7 +90,9 @@ def stop(shop: Shop, session: Session, order_id: int) -> bool:
     if fulfilment.status not in (FulfilmentStatus.WAITING, FulfilmentStatus.ORDERED, FulfilmentStatus.HELD):
         return False
     if fulfilment.applied_at is not None:
-        return False
+        # It is in the buyer's hands, but nobody need look at it any more.
+        held = fulfilment.status is FulfilmentStatus.HELD
+        return held and rows.move(shop, session, order_id, FulfilmentStatus.REFUSED, reason="refunded")
     attempt = rows.find_request(order_id)
     # An order that may or may not be at the supplier is for a person.
     unknown = attempt is not None and attempt.status in UNCLEAR

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
-from models import Fulfilment, FulfilmentStatus, Order, OrderKind, SupplierAttemptStatus, db
+from models import Fulfilment, FulfilmentStatus, Order, OrderKind, OrderStatus, SupplierAttemptStatus, db
 from services import fulfilment_ends as ends
 from services import fulfilment_rows as rows
 from services import fulfilment_steps as steps
@@ -58,26 +58,31 @@ def mind(shop: Shop, order_id: int, *, answered: bool) -> None:
 
 
 def give_up_held(shop: Shop) -> int:
-    """Send the money of orders back that staff has left lying for a day although nothing was bought; return how many.
+    """End held orders that no person needs to look at any more, and return how many.
 
-    Opens its own transactions.
+    Their money is back with the buyer, or nothing was bought and staff has left them lying for a day: then it goes
+    back now. Opens its own transactions.
     """
-    before = shop.clock.now() - GIVE_UP_AFTER
-    held = db.session.scalars(
-        select(Fulfilment.order_id)
-        .where(
-            Fulfilment.status == FulfilmentStatus.HELD,
-            Fulfilment.reason.in_(NOTHING_BOUGHT),
-            Fulfilment.held_at < before,
-        )
+    forgotten = and_(Fulfilment.reason.in_(NOTHING_BOUGHT), Fulfilment.held_at < shop.clock.now() - GIVE_UP_AFTER)
+    back = and_(Fulfilment.reason != "refunded", Order.status == OrderStatus.REFUNDED)
+    held = db.session.execute(
+        select(Fulfilment.order_id, Order.status)
+        .join(Order, Order.id == Fulfilment.order_id)
+        .where(Fulfilment.status == FulfilmentStatus.HELD, or_(forgotten, back))
         .order_by(Fulfilment.order_id)
         .limit(200)
     ).all()
-    due = [order_id for order_id in held if _bought_nothing(order_id)]
+    return sum(_end_held(shop, order_id, status) for order_id, status in held)
+
+
+def _end_held(shop: Shop, order_id: int, status: OrderStatus) -> bool:
+    if status is OrderStatus.REFUNDED:
+        return ends.stop_refunded(shop, order_id)
+    bought_nothing = _bought_nothing(order_id)
     db.session.commit()
-    for order_id in due:
+    if bought_nothing:
         ends.give_back(shop, order_id, "too_late", cause="late")
-    return len(due)
+    return bought_nothing
 
 
 def _since(order: Order, fulfilment: Fulfilment) -> datetime | None:

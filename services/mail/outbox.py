@@ -16,6 +16,7 @@ from sqlalchemy import CursorResult, and_, or_, select, update
 
 from models import Mail, MailStatus, db
 from services.database import inserting
+from services.database_faults import run_again
 from services.mail.composition import compose
 from services.mail.transport import MailDelayed, MailRefused
 from services.shop import Shop
@@ -191,11 +192,17 @@ def _mark_sent(shop: Shop, mail: Mail) -> None:
         "next_try_at": None,
         "error": "",
     }
-    with shop.transaction() as session:
-        session.execute(
-            update(Mail).where(Mail.id == mail.id).values(**values).execution_options(synchronize_session=False)
-        )
-        session.expire(mail)
+
+    def note() -> None:
+        with shop.transaction() as session:
+            session.execute(
+                update(Mail).where(Mail.id == mail_id).values(**values).execution_options(synchronize_session=False)
+            )
+            session.expire(mail)
+
+    # A deadlock here must not send the mail a second time.
+    mail_id = mail.id
+    run_again(note)
 
 
 def _postpone(shop: Shop, mail: Mail, reason: str) -> None:

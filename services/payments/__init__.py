@@ -74,7 +74,8 @@ class SessionState:
     `status` is open, complete or expired; `payment_status` is paid, unpaid or no_payment_required; `intent_status`
     tells a delayed payment that failed from one that is still under way. `attempt_reference` is None on a session
     that another application of the same account opened. `email` is what the buyer was known by, `details` what was
-    kept beside the session.
+    kept beside the session. `refunded_minor` of the amount is on its way back already, and `disputed` says that the
+    buyer's bank was asked for it: a payment that we hear of late may have a past.
     """
 
     session_id: str
@@ -88,6 +89,8 @@ class SessionState:
     livemode: bool
     attempt_reference: str | None
     created_at: datetime
+    refunded_minor: int = 0
+    disputed: bool = False
     email: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 

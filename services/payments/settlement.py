@@ -27,6 +27,7 @@ from services.mail import messages
 from services.order_states import ATTEMPT, sources
 from services.orders import lock_order
 from services.payments import PaymentError, SessionState
+from services.payments.disputes import HELD_BECAUSE
 from services.payments.refunds import request_refund
 from services.shop import Shop
 
@@ -173,7 +174,7 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
     session.add(payment)
     session.flush()
     if settles:
-        _mark_paid(shop, session, order)
+        _mark_paid(shop, session, order, state)
         return Outcome.PAID
     if not expected:
         # A wrong amount is nothing to settle by rule: the money is on the books and a person looks at it.
@@ -198,14 +199,24 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
     return Outcome.SURPLUS
 
 
-def _mark_paid(shop: Shop, session: Session, order: Order) -> None:
+def _mark_paid(shop: Shop, session: Session, order: Order, state: SessionState) -> None:
     now = shop.clock.now()
     order.status = OrderStatus.PAID
     order.paid_at = now
-    session.add(Fulfilment(order_id=order.id, status=FulfilmentStatus.WAITING, next_try_at=now))
+    fulfilment = Fulfilment(order_id=order.id, status=FulfilmentStatus.WAITING, next_try_at=now)
+    if state.refunded_minor and state.refunded_minor >= state.amount_minor:
+        # We hear of it late, as after restoring a backup: what has gone back is not delivered (again).
+        fulfilment.status, fulfilment.reason, fulfilment.held_at = FulfilmentStatus.REFUSED, "refunded", now
+    elif state.disputed:
+        # It goes on when the dispute is on our books and decided.
+        fulfilment.status, fulfilment.reason, fulfilment.held_at = FulfilmentStatus.HELD, HELD_BECAUSE, now
+    else:
+        shop.knock("fulfil", order.id)
+    if fulfilment.status is not FulfilmentStatus.WAITING:
+        fulfilment.next_try_at = None
+    session.add(fulfilment)
     session.flush()
     messages.receipt(shop, order)
-    shop.knock("fulfil", order.id)
 
 
 def _move(attempt: Attempt, target: AttemptStatus) -> bool:

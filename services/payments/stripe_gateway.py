@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TIMEOUT = (3.05, 20)
 RETRIES = 1
 ORIGIN = "travel-card"
-INTENT = ["payment_intent"]
+INTENT = ["payment_intent.latest_charge"]
 # Statuses after which a dispute does not change any more, and those in which the money is (still) ours
 # (stripe.Dispute, attribute `status`).
 CLOSED_DISPUTES = ("won", "lost", "warning_closed", "prevented")
@@ -109,7 +109,7 @@ class StripeGateway:
                 {
                     "created": {"gte": int(since.timestamp())},
                     "limit": 100,
-                    "expand": ["data.payment_intent"],
+                    "expand": [f"data.{path}" for path in INTENT],
                 }
             )
             for session in page.auto_paging_iter():
@@ -210,6 +210,8 @@ def _translated(session: bool = True) -> Iterator[None]:
 def _state(session: Session) -> SessionState:
     intent = session.payment_intent
     intent_id: str | None = intent if isinstance(intent, str) or intent is None else intent.id
+    charge = None if isinstance(intent, str) or intent is None else intent.latest_charge
+    charged = None if isinstance(charge, str) or charge is None else charge
     metadata: dict[str, Any] = session.metadata.to_dict() if session.metadata else {}
     return SessionState(
         session_id=session.id,
@@ -223,6 +225,8 @@ def _state(session: Session) -> SessionState:
         livemode=session.livemode,
         attempt_reference=metadata.get("attempt") if metadata.get("origin") == ORIGIN else None,
         created_at=datetime.fromtimestamp(session.created, UTC),
+        refunded_minor=charged.amount_refunded if charged is not None else 0,
+        disputed=charged is not None and charged.disputed,
         email=session.customer_email or (session.customer_details.email if session.customer_details else "") or "",
         details=metadata,
     )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.reconcile import esims, refunds, sessions
+from services.reconcile.esims import check_esims
+from services.reconcile.refunds import check_disputes, check_refunds
 from services.reconcile.report import Report
+from services.reconcile.sessions import check_attempts, check_sessions
 from services.shop import Shop
 
 __all__ = ["Report", "reconcile"]
@@ -29,10 +31,10 @@ def reconcile(shop: Shop, *, deep: bool = False) -> Report:
     report = Report()
     now = shop.clock.now()
     since = now - (DEEP_WINDOW if deep else WINDOW)
-    sessions.check_attempts(shop, report)
-    sessions.check_sessions(shop, report, since)
+    check_attempts(shop, report)
+    check_sessions(shop, report, since)
     money_since = now - (DEEP_REFUND_WINDOW if deep else WINDOW)
-    refunds.check_refunds(shop, report, money_since)
-    refunds.check_disputes(shop, report, money_since)
-    esims.check_esims(shop, report, since)
+    check_refunds(shop, report, money_since)
+    check_disputes(shop, report, money_since)
+    check_esims(shop, report, since)
     return report
