@@ -14,6 +14,7 @@ from jinja2 import StrictUndefined
 import jobs
 from blueprints import register_blueprints
 from blueprints._language import LanguageConverter, select_locale
+from blueprints._rerun import RerunningFlask
 from blueprints._templates import prepare_templates
 from blueprints._web import prepare_web
 from commands import register_commands
@@ -35,7 +36,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     for chatty in ("httpx", "httpcore", "stripe", "huey"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
-    app = Flask(__name__, static_folder=None, instance_path=str(settings.instance))
+    app = RerunningFlask(__name__, static_folder=None, instance_path=str(settings.instance))
     app.config.update(_flask_config(settings))
     # Babel(app) creates the template environment, which fixes `undefined`: it has to be strict before that.
     app.jinja_options = {**app.jinja_options, "undefined": StrictUndefined}

@@ -1,7 +1,8 @@
 """Public pages, kept ready to send: rendered and compressed once, then answered before Flask is even asked.
 
 A page is kept only when its view says that it is the same for everybody, when it sets no cookie and when making it
-did not read the session. It is thrown away as soon as the version of the catalogue moves.
+did not read the session. It is thrown away as soon as the version of the catalogue moves; while the database is away,
+what is kept goes on being served.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from werkzeug.http import parse_accept_header, parse_list_header
 
 from models import db
 from services.catalogue import catalogue_version
+from services.database_faults import fault_of
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -34,6 +36,8 @@ FLAG = "shop.public_page"
 STORABLE = "shop.storable_page"
 MOST_PAGES = 512
 VERSION_SECONDS = 1.0
+# After the database has failed: asking it may take as long as a visitor has patience.
+VERSION_SECONDS_WHEN_AWAY = 5.0
 # Caches may keep the page but must ask each time: the question is answered by 304 for next to nothing, and a changed
 # price is seen at once.
 CACHE_CONTROL = "public, max-age=0, must-revalidate"
@@ -85,7 +89,8 @@ class PageCache:
         self._pages: OrderedDict[Key, _Page] = OrderedDict()
         self._lock = threading.Lock()
         self._version: int | None = None
-        self._version_read = float("-inf")
+        self._version_due = float("-inf")
+        self._asking = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request from what is kept, or let the shop answer and keep what may be kept."""
@@ -104,16 +109,29 @@ class PageCache:
         return _send(page, environ, start_response)
 
     def _current_version(self) -> int | None:
-        """Return the version of the catalogue, at most a second old; None when it cannot be read."""
-        moment = time.monotonic()
-        if moment - self._version_read >= VERSION_SECONDS:
-            self._version_read = moment
+        """Return the version of the catalogue, at most a second old; None when it cannot be read.
+
+        While the database is away it is the last one that was read: an old price is noticed when the checkout is sent.
+        """
+        # One asks for all, or a database that hangs would keep every thread waiting.
+        if time.monotonic() >= self._version_due and self._asking.acquire(blocking=False):
             try:
-                with self._app.app_context():
-                    self._version = catalogue_version(db.session())
-            except SQLAlchemyError:
-                self._version = None
+                pause = self._read_version()
+                self._version_due = time.monotonic() + pause
+            finally:
+                self._asking.release()
         return self._version
+
+    def _read_version(self) -> float:
+        """Read the version and return after how many seconds to read it again."""
+        try:
+            with self._app.app_context():
+                self._version = catalogue_version(db.session())
+        except SQLAlchemyError as error:
+            if fault_of(error) is not None:
+                return VERSION_SECONDS_WHEN_AWAY
+            self._version = None
+        return VERSION_SECONDS
 
     def _make(self, key: Key, version: int, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Let the shop answer; keep the answer when its view, and the answer itself, allow it."""

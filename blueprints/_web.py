@@ -17,6 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from blueprints._language import prepare_language
 from blueprints._page import prepare_page
 from blueprints._page_cache import PageCache, is_public_page
+from blueprints._rerun import DatabaseAway, is_rerun, plain_refusal
 from blueprints._security import prepare_security
 from blueprints._static import prepare_static
 from config import Settings
@@ -86,12 +87,14 @@ def prepare_web(app: Flask, settings: Settings) -> None:
     login_manager.init_app(app, add_context_processor=False)
     csrf.init_app(app)
     limiter.init_app(app)
+    limiter.request_filter(is_rerun)
     prepare_security(app, settings)
     prepare_static(app)
     prepare_page(app, settings)
     app.wsgi_app = PageCache(app, app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(_refuse_nul)
     app.register_error_handler(CSRFError, _csrf_failed)
+    app.register_error_handler(DatabaseAway, _database_away)
     app.register_error_handler(HTTPException, _http_error)
 
 
@@ -113,6 +116,16 @@ def _csrf_failed(_error: CSRFError) -> Response:
         _("This page was open for too long"),
         _("Go back, reload the page and send it again. Nothing was changed and nothing was paid."),
     )
+
+
+def _database_away(error: DatabaseAway) -> Response:
+    """Say that nothing was lost, without asking the database; a fragment leaves the page that is open as it is."""
+    # Its own Retry-After, the end of a limit's window, would take the place of ours.
+    limiter.context.reset()
+    if is_htmx():
+        return private(plain_refusal(error))
+    page = render_template("errors/database_away.html", again=request.method in ("GET", "HEAD"))
+    return private(make_response(page, 503, {"Retry-After": str(error.retry_after)}))
 
 
 def _http_error(error: HTTPException) -> Response:

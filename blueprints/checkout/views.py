@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from blueprints._language import current_language
 from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._rerun import repeatable
 from blueprints._visitor import open_checkout_key, sent_checkout_key
 from blueprints._web import is_htmx, limiter, now, private, see_other
 from blueprints.checkout import blueprint
@@ -48,7 +49,10 @@ def checkout(slug: str) -> Response:
     return _page(choice, form)
 
 
+# Run again, it finds the order that the first run may have made under the checkout key, which the visitor's cookie
+# keeps, and the payment page that the first run may have opened under the attempt's key.
 @blueprint.post("/checkout/<slug>")
+@repeatable
 @limiter.limit("30 per minute")
 def place(slug: str) -> Response:
     """Make the order and send the buyer to the payment page; sending the form twice is one order."""

@@ -9,6 +9,7 @@ from flask import Response, abort, make_response, render_template, request, sess
 from flask_login import current_user
 
 from blueprints._paying import pay
+from blueprints._rerun import repeatable
 from blueprints._visitor import grant_order, may_see_order
 from blueprints._web import current_shop, limiter, now, private, render_page, see_other
 from blueprints.orders import blueprint
@@ -41,7 +42,9 @@ def order(public_id: str) -> Response:
     return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found, answered)))
 
 
+# Run again, it finds the attempt that the first run may have made: an order has one live attempt, with its own key.
 @blueprint.post("/orders/<public_id>/payment")
+@repeatable
 @limiter.limit("20 per minute")
 def start_payment(public_id: str) -> Response:
     """Lead back to the payment page of an order that is not paid yet."""

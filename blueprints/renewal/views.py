@@ -13,6 +13,7 @@ from sqlalchemy.orm import joinedload
 from blueprints._access import account_required
 from blueprints._language import current_language
 from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._rerun import repeatable
 from blueprints._visitor import open_checkout_key, sent_checkout_key
 from blueprints._web import current_shop, limiter, now, private, render_page
 from blueprints.renewal import blueprint
@@ -58,7 +59,9 @@ def choose(public_id: str) -> Response:
     return _page(choice, form)
 
 
+# Run again, it finds order and payment page of the first run by their keys, as the checkout does.
 @blueprint.post("/account/esims/<public_id>/renewal")
+@repeatable
 @account_required
 @limiter.limit("30 per minute")
 def renew(public_id: str) -> Response:

@@ -7,6 +7,7 @@ import logging
 
 from flask import Response, abort, request
 
+from blueprints._rerun import DatabaseAway, plain_refusal, repeatable
 from blueprints._web import csrf, current_shop
 from blueprints.webhooks import blueprint
 from services.fulfilment import look_again
@@ -16,9 +17,14 @@ from services.supplier_webhooks import request_reading, webhook_token
 
 log = logging.getLogger(__name__)
 
+# Both may be run again after any fault, as their senders repeat them anyway: an event counts as dealt with only once
+# all that follows from it is committed, and until then it is looked up again and recorded once (`receive`, `settle`); a
+# hint of the supplier changes nothing but the moment of the next look.
+
 
 @blueprint.post("/stripe")
 @csrf.exempt
+@repeatable
 def stripe() -> Response:
     """Take an event from Stripe: 200 once it is dealt with, 503 to have it sent again, 400 for a forgery."""
     try:
@@ -33,6 +39,7 @@ def stripe() -> Response:
 
 @blueprint.route("/<supplier>/<token>", methods=["HEAD", "POST"])
 @csrf.exempt
+@repeatable
 def supplier(supplier: str, token: str) -> Response:
     """Take a hint from the supplier, who does not sign: the address is the secret, and everything is asked again."""
     shop = current_shop()
@@ -50,6 +57,9 @@ def supplier(supplier: str, token: str) -> Response:
         look_again(shop, event.supplier_order_id, event.supplier_esim_id)
         request_reading(shop, event)
     return _answer(200, "ok")
+
+
+blueprint.register_error_handler(DatabaseAway, plain_refusal)
 
 
 def _answer(status: int, text: str) -> Response:
