@@ -71,7 +71,8 @@ def worker() -> None:
     """Do the shop's work: fulfilment, mail, refunds, reconciling; until Ctrl-C or SIGTERM."""
     # What an earlier worker left behind need not wait for the next full minute.
     sweep_once(shop())
-    current_app.extensions["queue"].create_consumer(workers=4, worker_type="thread", backoff=1.15, max_delay=1.0).run()
+    # Threads wait for others most of the time: for the supplier, for Stripe, for the mail server.
+    current_app.extensions["queue"].create_consumer(workers=8, worker_type="thread", backoff=1.15, max_delay=1.0).run()
 
 
 @command("reconcile")

@@ -8,8 +8,10 @@ on: each task says so in one line, and the first sweep that reaches the database
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 
 from flask import Flask
@@ -20,6 +22,7 @@ from models import db
 from services import usage
 from services.database_faults import DATABASE_ERRORS, Fault, describe, fault_of, run_again
 from services.fulfilment import due_fulfilments, fulfil, seconds_until_next_look
+from services.late_orders import give_up_held
 from services.mail import outbox
 from services.mail.reminders import send_reminders
 from services.payments.abandoned import cancel_abandoned
@@ -34,6 +37,22 @@ TASKS: dict[str, Callable[[Shop, int], object]] = {
     "send_mail": outbox.send,
     "send_refund": send_refund,
     "read_usage": partial(usage.read, force=True),
+}
+# What a sweep does, and to which rows.
+SWEEPS: dict[str, tuple[Callable[[Shop, int], object], Callable[[Shop], Iterable[int]]]] = {
+    "fulfilments": (fulfil, due_fulfilments),
+    "refunds": (send_refund, due_refunds),
+    "mails": (outbox.send, outbox.due),
+}
+# What happens by the clock beside the sweep of every minute. Reconciling deeply takes long and nobody waits for it.
+PERIODIC: dict[str, tuple[Callable[[datetime], bool], dict[str, Callable[[Shop], object]]]] = {
+    "reconcile": (crontab(minute="*/5"), {"reconcile": reconcile}),
+    "reconcile_deep": (crontab(minute="33", hour="3"), {"reconcile --deep": partial(reconcile, deep=True)}),
+    "sync_usage": (crontab(minute="*/10"), {"sync_usage": usage.sync, "send_reminders": send_reminders}),
+    "cancel_abandoned": (
+        crontab(minute="7"),
+        {"cancel_abandoned": cancel_abandoned, "give_up_held": give_up_held},
+    ),
 }
 # These wait for the moment that their row names.
 LATER = {"fulfil_later": ("fulfil", seconds_until_next_look)}
@@ -57,27 +76,20 @@ def register_tasks(queue: Huey, app: Flask) -> Callable[[str, int], None]:
     def work(task: str, row_id: int) -> None:
         _do(app, f"{task} {row_id}", lambda shop: TASKS[task](shop, row_id))
 
+    under_way = {name: threading.Lock() for name in SWEEPS}
+
     @queue.periodic_task(crontab(minute="*"), name="sweep")
     def sweep() -> None:
-        _do(app, "the sweep", sweep_once)
+        for name, lock in under_way.items():
+            _sweep_unless(app, name, lock)
 
-    @queue.periodic_task(crontab(minute="*/5"), name="reconcile")
-    def reconcile_with_stripe() -> None:
-        _do(app, "reconcile", reconcile)
-
-    @queue.periodic_task(crontab(minute="*/10"), name="sync_usage")
-    def sync_usage() -> None:
-        _do(app, "sync_usage", usage.sync)
-        _do(app, "send_reminders", send_reminders)
-
-    @queue.periodic_task(crontab(minute="7"), name="cancel_abandoned")
-    def cancel_unpaid_orders() -> None:
-        _do(app, "cancel_abandoned", cancel_abandoned)
+    for name, (when, calls) in PERIODIC.items():
+        queue.periodic_task(when, name=name)(_calling(app, calls))
 
     def knock(task: str, row_id: int) -> None:
         if task in LATER:
-            name, seconds = LATER[task]
-            work.schedule((name, row_id), delay=seconds(shop(), row_id))
+            later, seconds = LATER[task]
+            work.schedule((later, row_id), delay=seconds(shop(), row_id))
         else:
             work(task, row_id)
 
@@ -91,9 +103,31 @@ def sweep_once(shop: Shop) -> None:
     started before its database.
     """
     with _left_to_the_sweep("what is due"):
-        _each(shop, fulfil, due_fulfilments(shop))
-        _each(shop, send_refund, due_refunds(shop))
-        _each(shop, outbox.send, outbox.due(shop))
+        for work, due in SWEEPS.values():
+            _each(shop, work, due(shop))
+
+
+def _calling(app: Flask, calls: dict[str, Callable[[Shop], object]]) -> Callable[[], None]:
+    def task() -> None:
+        for what, call in calls.items():
+            _do(app, what, call)
+
+    return task
+
+
+def _sweep_unless(app: Flask, name: str, under_way: threading.Lock) -> None:
+    """Do what is due of one kind of row, unless an earlier sweep of this worker is still at it.
+
+    So a supplier that lets every fulfilment wait holds up neither refunds nor mails, and sweeps do not pile up. The
+    lock is the process's own: a worker that is killed leaves none behind.
+    """
+    if not under_way.acquire(blocking=False):
+        return
+    work, due = SWEEPS[name]
+    try:
+        _do(app, f"the sweep of {name}", lambda shop: _each(shop, work, due(shop)))
+    finally:
+        under_way.release()
 
 
 def _do(app: Flask, what: str, call: Callable[[Shop], object]) -> None:

@@ -118,8 +118,8 @@ def engine_options(database_url: str) -> dict[str, Any]:
         "connect_args": {name: value for name, value in _CONNECTION.items() if name not in said},
         # A connection that the server has dropped meanwhile is noticed before it is used.
         "pool_pre_ping": True,
-        # More than the four threads of a process need; one that gets none is told so before its visitor gives up.
-        "pool_size": 5,
+        # More than the eight threads of the worker need; one that gets none is told so before its visitor gives up.
+        "pool_size": 10,
         "max_overflow": 5,
         "pool_timeout": 5,
     }
