@@ -17,16 +17,19 @@ from sqlalchemy import CursorResult, and_, or_, select, update
 from models import Mail, MailStatus, db
 from services.database import inserting
 from services.database_faults import run_again
+from services.failpoints import failpoint
 from services.mail.composition import compose
-from services.mail.transport import MailDelayed, MailRefused
+from services.mail.transport import MailDelayed, MailRefused, MailServerAway
 from services.shop import Shop
 
 log = logging.getLogger(__name__)
 
-# How long one worker may take over a mail before another one may.
-LEASE = timedelta(seconds=60)
+# How long one worker may take over a mail before another one may: longer than the slowest server (transport.LONGEST).
+LEASE = timedelta(minutes=5)
 # Pauses after the first tries; the last one repeats.
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 15, 30, 60))
+# A server that is down wears nobody out by being called, and travellers wait for it to come back.
+PAUSES_WHILE_AWAY = PAUSES[:3]
 # A full mailbox or a server that is down is usually mended within a day; two days of tries cover a weekend.
 GIVE_UP_AFTER = timedelta(hours=48)
 # How many rows one sweep takes, and how many rows one INSERT holds.
@@ -87,6 +90,11 @@ def queue(
         html=html,
         pictures=tuple(pictures),
     )
+    return put(shop, draft)
+
+
+def put(shop: Shop, draft: Draft) -> int | None:
+    """Put a draft into the outbox of the current transaction; return its id, None when there was one already."""
     added = queue_all(shop, [draft])
     return added[0] if added else None
 
@@ -100,7 +108,7 @@ def queue_all(shop: Shop, drafts: Sequence[Draft]) -> list[int]:
     added = list(
         session.scalars(
             inserting(session, Mail)
-            .values([_row(draft, now) for draft in drafts])
+            .values([row_values(draft, now) for draft in drafts])
             .on_conflict_do_nothing(index_elements=["subject_key", "kind"])
             .returning(Mail.id)
         )
@@ -110,38 +118,8 @@ def queue_all(shop: Shop, drafts: Sequence[Draft]) -> list[int]:
     return added
 
 
-def send(shop: Shop, mail_id: int) -> bool:
-    """Send a mail if it is due and nobody else is at it; return whether it left.
-
-    Afterwards the row is sent and its bodies are empty, or it waits for its next try, or it has failed for good.
-    """
-    mail = _claim(shop, mail_id)
-    if mail is None:
-        return False
-    try:
-        shop.transport.send(compose(shop.settings, mail))
-    except MailRefused as refusal:
-        _fail(shop, mail, str(refusal))
-        return False
-    except MailDelayed as delay:
-        _postpone(shop, mail, str(delay))
-        return False
-    except Exception as error:
-        # The pause keeps a mail that cannot be built from coming back with every sweep.
-        _postpone(shop, mail, type(error).__name__)
-        raise
-    log.info("mail %s (%s) sent at try %s", mail.id, mail.kind, mail.tries)
-    _mark_sent(shop, mail)
-    return True
-
-
-def due(shop: Shop) -> list[int]:
-    """Return the mails to send now: those whose knock was lost, whose pause is over or whose sender died."""
-    now = shop.clock.now()
-    return list(db.session.scalars(select(Mail.id).where(_is_due(now)).order_by(Mail.id).limit(BATCH)))
-
-
-def _row(draft: Draft, now: datetime) -> dict[str, Any]:
+def row_values(draft: Draft, now: datetime) -> dict[str, Any]:
+    """Return the columns of a mail that is to be sent now and was not tried yet."""
     return {
         "kind": draft.kind,
         "subject_key": draft.subject_key,
@@ -157,6 +135,39 @@ def _row(draft: Draft, now: datetime) -> dict[str, Any]:
         "created_at": now,
         "error": "",
     }
+
+
+def send(shop: Shop, mail_id: int) -> bool:
+    """Send a mail if it is due and nobody else is at it; return whether it left.
+
+    Afterwards the row is sent and its bodies are empty, or it waits for its next try, or it has failed for good.
+    """
+    mail = _claim(shop, mail_id)
+    if mail is None:
+        return False
+    failpoint("mail.claimed")
+    try:
+        shop.transport.send(compose(shop.settings, mail))
+    except MailRefused as refusal:
+        _fail(shop, mail, str(refusal))
+        return False
+    except MailDelayed as delay:
+        _postpone(shop, mail, str(delay), PAUSES_WHILE_AWAY if isinstance(delay, MailServerAway) else PAUSES)
+        return False
+    except Exception as error:
+        # The pause keeps a mail that cannot be built from coming back with every sweep.
+        _postpone(shop, mail, type(error).__name__)
+        raise
+    failpoint("mail.accepted")
+    log.info("mail %s (%s) sent at try %s", mail.id, mail.kind, mail.tries)
+    _mark_sent(shop, mail)
+    return True
+
+
+def due(shop: Shop) -> list[int]:
+    """Return the mails to send now: those whose knock was lost, whose pause is over or whose sender died."""
+    now = shop.clock.now()
+    return list(db.session.scalars(select(Mail.id).where(_is_due(now)).order_by(Mail.id).limit(BATCH)))
 
 
 def _is_due(now: datetime) -> Any:
@@ -181,7 +192,9 @@ def _claim(shop: Shop, mail_id: int) -> Mail | None:
 
 
 def _mark_sent(shop: Shop, mail: Mail) -> None:
-    # Whoever holds the lease by now: the mail is out, and nobody may send it again.
+    # Whoever holds the lease by now: the mail is out, and nobody may send it again. A mail that was written anew for
+    # another address meanwhile is another one.
+    same = (Mail.id == mail.id, Mail.recipient == mail.recipient, Mail.created_at == mail.created_at)
     values = {
         "status": MailStatus.SENT,
         "sent_at": shop.clock.now(),
@@ -195,22 +208,19 @@ def _mark_sent(shop: Shop, mail: Mail) -> None:
 
     def note() -> None:
         with shop.transaction() as session:
-            session.execute(
-                update(Mail).where(Mail.id == mail_id).values(**values).execution_options(synchronize_session=False)
-            )
+            session.execute(update(Mail).where(*same).values(**values).execution_options(synchronize_session=False))
             session.expire(mail)
 
     # A deadlock here must not send the mail a second time.
-    mail_id = mail.id
     run_again(note)
 
 
-def _postpone(shop: Shop, mail: Mail, reason: str) -> None:
+def _postpone(shop: Shop, mail: Mail, reason: str, pauses: Sequence[timedelta] = PAUSES) -> None:
     now = shop.clock.now()
     if now - mail.created_at >= GIVE_UP_AFTER:
         _fail(shop, mail, reason)
         return
-    pause = PAUSES[min(mail.tries, len(PAUSES)) - 1]
+    pause = pauses[min(mail.tries, len(pauses)) - 1]
     log.warning("mail %s (%s) delayed at try %s: %s", mail.id, mail.kind, mail.tries, reason)
     _end_lease(shop, mail, status=MailStatus.QUEUED, next_try_at=now + pause, error=reason)
 

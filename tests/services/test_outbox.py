@@ -20,7 +20,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from models import Mail, MailStatus, db
 from services.mail import outbox
 from services.mail.outbox import Picture
-from services.mail.transport import MailDelayed, MailRefused, SmtpTransport
+from services.mail.transport import LONGEST, MailDelayed, MailRefused, MailServerAway, SmtpTransport
 from tests.services.mail_world import NOW, Letterbox, MailWorld, open_shop
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\nfour").decode()
@@ -190,6 +190,21 @@ def test_a_server_that_is_away_is_tried_again(world: MailWorld) -> None:
     assert read(mail_id).status is MailStatus.QUEUED
 
 
+def test_a_server_that_is_away_is_called_every_five_minutes(world: MailWorld, box: Letterbox) -> None:
+    """One that answers "later" is left in peace for up to an hour; travellers wait for one that comes back."""
+    mail_id = queue_one(world)
+    pauses = []
+    for _try in range(6):
+        box.troubles = [MailServerAway("ConnectionRefusedError")]
+        assert not outbox.send(world.shop, mail_id)
+        next_try_at = read(mail_id).next_try_at
+        assert next_try_at is not None
+        pauses.append(int((next_try_at - world.clock.now()).total_seconds() // 60))
+        world.clock.move(next_try_at - world.clock.now())
+
+    assert pauses == [1, 2, 5, 5, 5, 5]
+
+
 def test_no_transaction_is_open_while_a_mail_leaves(world: MailWorld, box: Letterbox) -> None:
     outbox.send(world.shop, queue_one(world))
 
@@ -250,7 +265,7 @@ def test_a_lease_keeps_a_second_sender_away_until_it_ends(world: MailWorld, box:
         outbox.send(replace(world.shop, transport=dying), mail_id)
     assert read(mail_id).status is MailStatus.SENDING
 
-    world.clock.move(timedelta(seconds=59))
+    world.clock.move(outbox.LEASE - timedelta(seconds=1))
     assert not outbox.send(world.shop, mail_id)
     world.clock.move(timedelta(seconds=1))
     assert outbox.due(world.shop) == [mail_id]
@@ -261,12 +276,16 @@ def test_a_lease_keeps_a_second_sender_away_until_it_ends(world: MailWorld, box:
     assert read(mail_id).tries == 2
 
 
+def test_a_lease_outlasts_the_slowest_server() -> None:
+    assert outbox.LEASE > LONGEST
+
+
 def test_who_lost_the_lease_does_not_judge_the_mail(world: MailWorld, box: Letterbox) -> None:
     mail_id = queue_one(world)
 
     class SlowBox(Letterbox):
         def send(self, message: EmailMessage) -> None:
-            world.clock.move(timedelta(seconds=61))
+            world.clock.move(outbox.LEASE)
             assert outbox.send(world.shop, mail_id)
             raise MailRefused("550")
 
