@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy import Connection, Engine, ExceptionContext, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -40,13 +40,14 @@ _CONNECTION: dict[str, Any] = {
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Set the pragmas of SQLite and let a writing transaction take its lock at its start.
+    """Set the pragmas of SQLite and let a writing transaction take its lock at its start; keep rows out of errors.
 
     A transaction that starts as a reader and turns writer cannot wait for the lock on SQLite, it fails; so those that
     will write begin with BEGIN IMMEDIATE (sqlite.org/lang_transaction.html, section 2.2). `synchronous=FULL` because
     a paid order must survive a power cut (sqlite.org/pragma.html#pragma_synchronous).
     """
     if engine.dialect.name != "sqlite":
+        event.listen(engine, "handle_error", _shorten)
         return
 
     @event.listens_for(engine, "connect")
@@ -58,6 +59,13 @@ def prepare_engine(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("begin immediate" if _writing.get() else "begin")
+
+
+def _shorten(context: ExceptionContext) -> None:
+    """Cut PostgreSQL's details off an error: "Failing row contains (...)" would take activation codes into the log."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (str(error.args[0]).partition("\nDETAIL:")[0], *error.args[1:])
 
 
 @contextmanager

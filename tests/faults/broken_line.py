@@ -18,7 +18,7 @@ class Line:
     def __init__(self, server: URL) -> None:
         self._server = (server.host or "127.0.0.1", server.port or 5432)
         self._listener: socket.socket | None = None
-        self._port = 0
+        self.port = 0
         self._ends: set[socket.socket] = set()
         self._lock = threading.Lock()
         # What still has to be said, in this order, before the answer to the last of it is lost.
@@ -35,7 +35,7 @@ class Line:
 
     def lead(self, database_url: str, **query: str) -> str:
         """Return the address of a database on the server by way of this line, with parameters of its own."""
-        url = make_url(database_url).set(host="127.0.0.1", port=self._port)
+        url = make_url(database_url).set(host="127.0.0.1", port=self.port)
         return url.update_query_dict(query).render_as_string(hide_password=False)
 
     def cut(self) -> None:
@@ -51,8 +51,8 @@ class Line:
 
     def mend(self) -> None:
         """Let everybody through again, at the same address."""
-        listener = socket.create_server(("127.0.0.1", self._port))
-        self._port = listener.getsockname()[1]
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

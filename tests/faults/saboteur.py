@@ -71,7 +71,9 @@ class Rival:
 
     def set_database(self, clause: str) -> None:
         """Change how the database takes new connections, as in `set_database("allow_connections false")`."""
-        self._onlooker.execute(f'alter database "{self._onlooker.info.dbname}" {clause}'.encode())
+        # Not from inside: a database does not lock out whoever asks for it.
+        with psycopg.connect(self._dsn, dbname="postgres", autocommit=True) as outside:
+            outside.execute(f'alter database "{self._onlooker.info.dbname}" {clause}'.encode())
 
     def _wait_until(self, condition: str, *values: object) -> None:
         deadline = time.monotonic() + PATIENCE
