@@ -6,6 +6,7 @@ one settling payment and one live attempt per order, one fulfilment per order, o
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -78,6 +79,14 @@ def _enum(enumeration: type[StrEnum]) -> Enum:
         name=enumeration.__name__.lower(),
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def _first_session_version() -> int:
+    """Return a number that nobody can guess: after restoring a backup, ids are given again.
+
+    The cookie of an account whose row is lost must not open the one that has its id since.
+    """
+    return secrets.randbelow(2**30) + 1
 
 
 class PlanState(StrEnum):
@@ -237,7 +246,7 @@ class Account(Base):
     language: Mapped[str] = mapped_column(String(16))
     currency: Mapped[str] = mapped_column(String(3))
     # Part of the signed-in cookie: moving it signs the account out everywhere.
-    session_version: Mapped[int] = mapped_column(default=1)
+    session_version: Mapped[int] = mapped_column(default=_first_session_version)
     created_at: Mapped[datetime] = mapped_column(Moment)
     claimed_at: Mapped[datetime | None] = mapped_column(Moment)
 
@@ -280,7 +289,7 @@ class Staff(Base):
     password_hash: Mapped[str | None] = mapped_column(String(255))
     setup_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True)
     setup_expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    session_version: Mapped[int] = mapped_column(default=1)
+    session_version: Mapped[int] = mapped_column(default=_first_session_version)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
 
@@ -463,6 +472,8 @@ class Order(Base):
     created_at: Mapped[datetime] = mapped_column(Moment, index=True)
     paid_at: Mapped[datetime | None] = mapped_column(Moment)
     cancelled_at: Mapped[datetime | None] = mapped_column(Moment)
+    # How often the address was corrected after mail had gone to it; part of the key in the links of new mails.
+    corrections: Mapped[int] = mapped_column(default=0, server_default="0")
 
     account: Mapped[Account] = relationship()
     esim: Mapped[Esim | None] = relationship()

@@ -56,7 +56,8 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
     """
     first = {"public_id": public_id(), "checkout_key": wish.checkout_key, "status": OrderStatus.PENDING}
     # Two clicks may arrive together: the unique key decides which of them makes the order.
-    insert_once(session, Order, "checkout_key", {**first, "created_at": now, **_columns(wish, account)})
+    columns = _columns(wish, account, quote(wish.plan, wish.days))
+    insert_once(session, Order, "checkout_key", {**first, "created_at": now, **columns})
     order = session.scalars(
         select(Order)
         .where(Order.checkout_key == wish.checkout_key)
@@ -66,11 +67,9 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
     attempt = live_attempt(session, order.id)
     if order.status is not OrderStatus.PENDING or (attempt and attempt.status is AttemptStatus.PROCESSING):
         raise OrderNotPending(order)
-    for name, value in _columns(wish, account).items():
+    for name, value in columns.items():
         setattr(order, name, value)
-    order.consents = [
-        Consent(kind=kind, language=wish.language, text_version=TERMS_VERSION, given_at=now) for kind in wish.consents
-    ]
+    order.consents = _consents(wish, TERMS_VERSION, now)
     session.flush()
     return order
 
@@ -83,28 +82,33 @@ def restore_order(
     *,
     amount_minor: int,
     created_at: datetime,
+    paid_at: datetime | None,
     terms_version: str,
 ) -> Order:
-    """Return an order whose row was lost, made again under its public id and at the price that was paid for it.
+    """Return the order with this public id as it was when its payment page was opened, made where there is none.
 
-    `amount_minor` in minor units of the plan's currency. Its checkout may have led to another order since; then it
-    gets a checkout key of its own.
+    `amount_minor` is what was paid for it, in minor units of the plan's currency; it is locked and not marked as paid
+    yet. Its checkout may have led to another order since; then it gets a checkout key of its own. An order that is
+    paid or cancelled stays as it is.
     """
+    columns = _columns(wish, account, amount_minor)
     taken = find_by_checkout_key(session, wish.checkout_key) is not None
-    columns = {**_columns(wish, account), "amount_minor": amount_minor}
-    order = Order(
-        public_id=public_id,
-        checkout_key=random_key() if taken else wish.checkout_key,
-        status=OrderStatus.PENDING,
-        created_at=created_at,
-        **columns,
-    )
-    order.consents = [
-        Consent(kind=kind, language=wish.language, text_version=terms_version, given_at=created_at)
-        for kind in wish.consents
-    ]
-    session.add(order)
-    session.flush()
+    first = {
+        "public_id": public_id,
+        "checkout_key": random_key() if taken else wish.checkout_key,
+        "status": OrderStatus.PENDING,
+        "created_at": created_at,
+    }
+    # Two may find it missing at the same time: the database decides which of them makes it.
+    insert_once(session, Order, "public_id", {**first, **columns})
+    order = lock_order(session, session.scalars(select(Order.id).where(Order.public_id == public_id)).one())
+    if order.status is OrderStatus.PENDING:
+        # An older row may not have what was changed before it was paid for.
+        for name, value in columns.items():
+            setattr(order, name, value)
+        order.paid_at = paid_at
+        order.consents = _consents(wish, terms_version, created_at)
+        session.flush()
     return order
 
 
@@ -115,7 +119,14 @@ def is_as_wished(order: Order, wish: Wish) -> bool:
     return (order.plan_id, order.days, order.email, order.currency, order.amount_minor) == wished
 
 
-def _columns(wish: Wish, account: Account) -> dict[str, Any]:
+def _consents(wish: Wish, text_version: str, given_at: datetime) -> list[Consent]:
+    return [
+        Consent(kind=kind, language=wish.language, text_version=text_version, given_at=given_at)
+        for kind in wish.consents
+    ]
+
+
+def _columns(wish: Wish, account: Account, amount_minor: int) -> dict[str, Any]:
     plan = wish.plan
     return {
         "kind": wish.kind,
@@ -126,7 +137,7 @@ def _columns(wish: Wish, account: Account) -> dict[str, Any]:
         "email": wish.email,
         "language": wish.language,
         "currency": plan.currency,
-        "amount_minor": quote(plan, wish.days),
+        "amount_minor": amount_minor,
         "plan_name": plan.name,
         "plan_facts": plan_facts(plan, wish.days),
         "shown_before": dict(wish.shown_before) if wish.shown_before else None,

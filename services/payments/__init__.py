@@ -75,7 +75,7 @@ class SessionState:
     tells a delayed payment that failed from one that is still under way. `attempt_reference` is None on a session
     that another application of the same account opened. `email` is what the buyer was known by, `details` what was
     kept beside the session. `refunded_minor` of the amount is on its way back already, and `disputed` says that the
-    buyer's bank was asked for it: a payment that we hear of late may have a past.
+    buyer's bank was asked for it: a payment that we hear of late may have a past. `paid_at` is when the buyer paid.
     """
 
     session_id: str
@@ -91,6 +91,7 @@ class SessionState:
     created_at: datetime
     refunded_minor: int = 0
     disputed: bool = False
+    paid_at: datetime | None = None
     email: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
 

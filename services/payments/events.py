@@ -11,6 +11,7 @@ from services.database import insert_once
 from services.failpoints import failpoint
 from services.payments import GatewayRefused, PaymentEvent, SessionNotFound
 from services.payments.disputes import apply_dispute
+from services.payments.lost_orders import recover_session
 from services.payments.refund_books import mirror_refunds
 from services.payments.settlement import Outcome, settle
 from services.shop import Shop
@@ -91,6 +92,8 @@ def _act_on_session(shop: Shop, event: PaymentEvent, session_id: str) -> Verdict
         outcome = settle(shop, session_id)
     except SessionNotFound:
         return Verdict.IGNORED
+    if outcome is Outcome.UNKNOWN:
+        outcome = recover_session(shop, session_id)
     if outcome is Outcome.UNKNOWN:
         old = shop.clock.now() - event.created_at > PATIENCE
         log.warning("event %s is about a session without a row", event.event_id)

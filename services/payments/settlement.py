@@ -194,16 +194,19 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
             details=f"{state.amount_minor} {state.currency} for {attempt.amount_minor} {attempt.currency}",
         )
         return Outcome.HELD
-    if payment.amount_minor:
-        request_refund(shop, payment, payment.amount_minor, source="auto", cause="surplus")
+    if payment.amount_minor > state.refunded_minor:
+        left = payment.amount_minor - state.refunded_minor
+        request_refund(shop, payment, left, source="auto", cause="surplus")
     return Outcome.SURPLUS
 
 
 def _mark_paid(shop: Shop, session: Session, order: Order, state: SessionState) -> None:
     now = shop.clock.now()
-    order.status = OrderStatus.PAID
-    order.paid_at = now
     fulfilment = Fulfilment(order_id=order.id, status=FulfilmentStatus.WAITING, next_try_at=now)
+    if order.paid_at is not None:
+        # Made again, it keeps the day on its receipt; how long we may take over it counts from now.
+        fulfilment.retried_at = now
+    order.status, order.paid_at = OrderStatus.PAID, order.paid_at or now
     if state.refunded_minor and state.refunded_minor >= state.amount_minor:
         # We hear of it late, as after restoring a backup: what has gone back is not delivered (again).
         fulfilment.status, fulfilment.reason, fulfilment.held_at = FulfilmentStatus.REFUSED, "refunded", now

@@ -105,19 +105,23 @@ def _look_at(shop: Shop, report: Report, each: ListedEsim, known: _Known | None,
 
 
 def _look_at_unknown(shop: Shop, report: Report, each: ListedEsim, before: datetime) -> None:
-    """Put an eSIM before a person that carries a reference of ours and has no order here."""
+    """Put an eSIM before a person that carries a reference of ours, unless there is an order that will ask for it."""
     added = each.reading.newest_package_at
-    public_id = each.reference.rpartition("-")[0]
+    if each.reading.status is EsimStatus.CANCELLED or (added is not None and added > before):
+        return
+    public_id, reference = each.reference.rpartition("-")[0], each.reading.supplier_esim_id
     with shop.transaction() as session:
-        order = session.scalars(select(Order.id).where(Order.public_id == public_id)).one_or_none()
-        # An order that is there will ask for this eSIM again under the same reference by itself.
-        if order is not None or each.reading.status is EsimStatus.CANCELLED or (added is not None and added > before):
+        order = session.scalars(select(Order).where(Order.public_id == public_id)).one_or_none()
+        if order is None:
+            report.count("esim_unknown")
+            kind, details = FindingKind.SUPPLIER_ORDER_UNKNOWN, each.reference
+        elif order.fulfilment is not None and order.fulfilment.status is FulfilmentStatus.REFUSED:
+            # Made again after a backup was restored, and refunded: the buyer may have had the eSIM before.
+            kind, details = FindingKind.ESIM_REFUNDED, each.reading.status.value
+        else:
             return
-        report.count("esim_unknown")
-        reference = each.reading.supplier_esim_id
-        findings.notice(
-            session, FindingKind.SUPPLIER_ORDER_UNKNOWN, reference, shop.clock.now(), details=each.reference
-        )
+        order_id = order.id if order is not None else None
+        findings.notice(session, kind, reference, shop.clock.now(), order_id=order_id, details=details)
 
 
 def _give_back(shop: Shop, report: Report, each: ListedEsim, order_id: int) -> None:

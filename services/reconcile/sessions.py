@@ -12,7 +12,7 @@ from services import findings
 from services.order_states import LIVE_ATTEMPTS
 from services.payments import SessionState
 from services.payments.attempts import resume_attempt
-from services.payments.lost_orders import NotRecoverable, is_lost, recover
+from services.payments.lost_orders import NotRecoverable, in_order, is_lost, recover
 from services.payments.settlement import PAID, Outcome, apply_session, settle
 from services.reconcile.report import Report
 from services.shop import Shop
@@ -53,14 +53,18 @@ def check_sessions(shop: Shop, report: Report, since: datetime) -> None:
     )
     db.session.commit()
     seen: set[str] = set()
+    lost: list[SessionState] = []
     # A session is as old as its attempt, give or take the time that the call took.
     complete = False
     with report.looking_at("the sessions at Stripe"):
         for state in shop.gateway.list_sessions(since - QUIET):
             seen.add(state.session_id)
             if state.attempt_reference is not None and _is_news(state, known.get(state.session_id)):
-                _apply(shop, state, report)
+                _apply(shop, state, report, lost)
         complete = True
+    for state in in_order(lost):
+        with report.looking_at(f"session {state.session_id}"):
+            _recover(shop, state, report)
     if report.unknown_sessions:
         log.error("sessions at Stripe without a row here: %s", ", ".join(report.unknown_sessions))
     if complete:
@@ -73,33 +77,37 @@ def _is_news(state: SessionState, status: AttemptStatus | None) -> bool:
     return status not in (AttemptStatus.EXPIRED, AttemptStatus.SUPERSEDED) or state.status == "complete"
 
 
-def _apply(shop: Shop, state: SessionState, report: Report) -> None:
+def _apply(shop: Shop, state: SessionState, report: Report, lost: list[SessionState]) -> None:
+    """Record what a session says; one that leads to no row is put among the lost ones or reported, or left alone."""
     with report.looking_at(f"session {state.session_id}"):
         with shop.transaction():
             outcome = apply_session(shop, state)
-        if outcome is Outcome.UNKNOWN and is_lost(shop, state):
-            outcome = _recover(shop, state, report)
-        report.count(outcome)
-        if outcome is Outcome.UNKNOWN:
-            report.unknown_sessions.append(state.session_id)
-            _report_unknown(shop, state)
+        if outcome is not Outcome.UNKNOWN:
+            report.count(outcome)
+        elif is_lost(shop, state):
+            lost.append(state)
+        elif "shop" not in state.details:
+            _report_unknown(shop, state, report)
 
 
-def _recover(shop: Shop, state: SessionState, report: Report) -> Outcome:
-    """Make a lost order again; UNKNOWN when it cannot be, with the reason before a person."""
+def _recover(shop: Shop, state: SessionState, report: Report) -> None:
+    """Make a lost order again, or put it before a person when it cannot be."""
     try:
         outcome = recover(shop, state)
     except NotRecoverable as error:
         log.error("session %s was paid, and its order cannot be made again: %s", state.session_id, error)
-        return Outcome.UNKNOWN
+        _report_unknown(shop, state, report)
+        return
     report.count("recovered")
+    report.count(outcome)
     with shop.transaction() as session:
         findings.clear_one(session, FindingKind.SESSION_UNKNOWN, state.session_id, shop.clock.now())
-    return outcome
 
 
-def _report_unknown(shop: Shop, state: SessionState) -> None:
-    """Put money that no order of ours expects before a person; a session that nobody paid on concerns nobody."""
+def _report_unknown(shop: Shop, state: SessionState, report: Report) -> None:
+    """Put money that no order of ours expects before a person; a session that nobody paid on is only logged."""
+    report.count(Outcome.UNKNOWN)
+    report.unknown_sessions.append(state.session_id)
     if state.status != "complete" or state.payment_status not in PAID:
         return
     details = f"{state.amount_minor} {state.currency} {state.attempt_reference}"
