@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from bs4 import BeautifulSoup
 
 from sandbox.server import Sandbox
@@ -84,6 +85,11 @@ class Buyer:
         assert form.method == "post"
         assert self.page is not None
         return self._keep(self._browser.post(form.action or self.page.path, data=form.values), status)
+
+    def send_in_vain(self, form: SentForm) -> None:
+        """Send a form to a web server that dies of it."""
+        with pytest.raises(httpx.TransportError):
+            self.send(form, None)
 
     def submit(self, name: str, values: Any = None, status: int | None = 303) -> Page:
         """Fill in and send a form of the open page, found by its id or by the words on its button."""

@@ -5,6 +5,7 @@ Never imported by a test. The shop is made by wsgi.py itself; what differs is on
 * its clock is the machine's plus what the test has moved it on by;
 * somebody listens to the failpoints and kills the process at the one that is armed;
 * it waits for an answer of Stripe's not as long as in production, so that a test can have Stripe say nothing;
+* the web server starts a process again however often it dies, where granian gives up when one dies twice in seconds;
 * the worker looks into its queue more often, and does the periodic work when a test rings for it, not by the minute.
 """
 
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import stripe
+from granian.server.common import AbstractServer
 from huey import Huey, signals
 from huey.api import Task
 
@@ -30,6 +32,8 @@ clock.SystemClock = partial(MovedClock, levers)  # type: ignore[assignment, misc
 stripe_gateway.TIMEOUT = STRIPE_TIMEOUT
 stripe.HTTPClient.INITIAL_DELAY = 0.05
 failpoints.listen(levers.reached)
+# When it started whom again is what granian tells a crash loop by.
+AbstractServer.respawned_wrks = property(lambda _server: {}, lambda _server, _times: None)  # type: ignore[assignment]
 
 from wsgi import application  # noqa: E402 - after everything that it is to be made with
 

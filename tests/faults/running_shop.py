@@ -21,7 +21,7 @@ from flask import Flask
 from huey import Huey
 from sqlalchemy import Table, delete, insert, select
 
-from models import CatalogueVersion, FulfilmentStatus, Mail, MailStatus, Order, OrderStatus, db
+from models import CatalogueVersion, Esim, FulfilmentStatus, Mail, MailStatus, Order, OrderStatus, db
 from sandbox.server import Sandbox
 from services.catalogue import move_catalogue_version
 from services.shop import Shop
@@ -86,6 +86,15 @@ class RunningShop:
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         return Buyer(self.url, self.sandbox, f"buyer{number}@example.com", address, **options)
 
+    def owner(self) -> tuple[Buyer, Esim]:
+        """Return a buyer who is signed in, and the eSIM of a first order that went well."""
+        buyer = self.buyer()
+        buyer.buy()
+        order = self.order_of(buyer)
+        self.wait_until_delivered(order)
+        buyer.claim_account()
+        return buyer, self.money.esim_of(order)
+
     def order_of(self, buyer: Buyer) -> Order:
         """Return the only order that was placed with a buyer's address."""
         (order,) = self.orders_of(buyer)
@@ -98,7 +107,7 @@ class RunningShop:
     # What happens by itself, later.
 
     def advance(self, **delta: float) -> None:
-        """Move the clock of all processes on, as in `advance(minutes=3)`; Stripe's and the supplier's stay."""
+        """Move the clock of all processes on, as in `advance(minutes=3)`; Stripe and the supplier go by the same."""
         self.clock.advance(**delta)
 
     def sweep(self) -> None:
@@ -115,11 +124,12 @@ class RunningShop:
         rung = type(task)()
         self._queue.enqueue(rung)
         if wait:
-            wait_until(lambda: self._levers.is_done(rung.id), f"the worker does {name}")
+            self.wait_for_task(rung.id)
         return str(rung.id)
 
     def wait_for_task(self, task_id: str) -> None:
         """Wait for the end of a task that was rung for."""
+        self.money.fresh()
         wait_until(lambda: self._levers.is_done(task_id), "the worker does its task")
 
     def calm(self) -> None:
@@ -127,6 +137,8 @@ class RunningShop:
 
         What waits for its time stays: mails and refunds between two tries, orders that the supplier lets wait.
         """
+        # Whoever only waits holds no transaction open.
+        self.money.fresh()
         wait_until(self._is_calm, "the shop comes to rest", CALM_SECONDS)
 
     def wait_until(self, condition: Callable[[], object], what: str, patience: float = 30) -> None:
@@ -146,11 +158,13 @@ class RunningShop:
 
     def wait_until_tripped(self) -> None:
         """Wait until every armed failpoint was reached; whatever died of it is gone then, and runs again."""
+        self.money.fresh()
         wait_until(lambda: not self._levers.is_armed(), "the armed failpoint is reached")
         self.revive()
 
     def revive(self) -> None:
         """Start again whatever has ended; the web server starts its own processes again by itself."""
+        self.money.fresh()
         for process_id in self._levers.dead():
             wait_until(lambda gone=process_id: self._is_gone(gone), "the killed process is gone")  # type: ignore[misc]
         self.house.revive()
@@ -188,6 +202,16 @@ class RunningShop:
         """Wait until these orders are verified and all mails have left."""
         for order in orders:
             self.wait_until(lambda wanted=order: self.is_delivered(wanted), "the order is delivered")  # type: ignore[misc]
+
+    def event(self, kind: str, about: str) -> str:
+        """Return the identity of the event of a type about an object at Stripe, as its id names it."""
+        events = [each for each in self.stripe.objects("evt") if each["type"] == kind]
+        (event,) = [each["id"] for each in events if each["data"]["object"]["id"] == about]
+        return str(event)
+
+    def hold_events(self) -> None:
+        """Keep all events of Stripe's back, until the test sends those that it wants to be heard of."""
+        self.stripe.webhooks.hold()
 
     def expect(self, order: Order, **values: Any) -> None:
         """Say what the books of an order will hold at the end beside what is always so (see `Expectation`)."""
@@ -230,6 +254,8 @@ class RunningShop:
         self.expected.clear()
         self.may_fail.clear()
         running.empty_sandbox(self.sandbox)
+        for stand_in in (self.stripe.account, self.supplier):
+            stand_in.clock.follow(self.clock.now)
         self.stripe.account.refund_status = "succeeded"
         self.stripe.webhooks.retry_delays = RETRIES
         self.stripe.webhooks.secrets = [self.sandbox.settings.stripe_webhook_secret]
