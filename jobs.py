@@ -160,8 +160,8 @@ def _each(shop: Shop, work: Callable[[Shop, int], object], row_ids: Iterable[int
         try:
             work(shop, row_id)
         except Exception as error:
-            # Whatever state it was left in, the next row begins with a session of its own.
-            db.session.remove()
+            # Whatever state the session was left in, the next row begins with a clean one.
+            db.session.rollback()
             fault = fault_of(error)
             if fault is Fault.UNREACHABLE:
                 raise
