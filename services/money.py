@@ -1,7 +1,8 @@
-"""Money, data, minutes and moments as a reader of a language expects them; the only place that formats them."""
+"""Money, data, minutes and moments as a reader of a language writes them; the only place that formats or reads them."""
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -10,7 +11,14 @@ from zoneinfo import ZoneInfo
 from babel.core import get_global
 from babel.dates import format_date as babel_format_date
 from babel.dates import format_time, format_timedelta, get_datetime_format
-from babel.numbers import format_currency, format_decimal, format_percent, get_currency_name
+from babel.numbers import (
+    NumberFormatError,
+    format_currency,
+    format_decimal,
+    format_percent,
+    get_currency_name,
+    parse_decimal,
+)
 
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "AED")
 MONACO = ZoneInfo("Europe/Monaco")
@@ -18,6 +26,12 @@ GIGABYTE = 1024**3
 MEGABYTE = 1024**2
 SECOND = timedelta(seconds=1)
 _FRACTIONS = get_global("currency_fractions")
+# What an amount is written with in any language; neither signs nor exponents.
+_AMOUNT = re.compile(r"[\d\s.,'’٫٬]+")
+
+
+class AmountInvalid(ValueError):
+    """What was entered is no amount of this currency."""
 
 
 def exponent(currency: str) -> int:
@@ -30,6 +44,29 @@ def format_money(amount_minor: int, currency: str, locale: str) -> str:
     """Return `amount_minor` (minor units) with its currency as `locale` writes it."""
     amount = Decimal(amount_minor).scaleb(-exponent(currency))
     return format_currency(amount, currency, locale=locale)
+
+
+def format_amount(amount_minor: int, currency: str, locale: str) -> str:
+    """Return `amount_minor` (minor units) as `parse_amount` reads it: no currency, no separators of thousands."""
+    digits = exponent(currency)
+    amount = Decimal(amount_minor).scaleb(-digits)
+    pattern = f"0.{'0' * digits}" if digits else "0"
+    return format_decimal(amount, format=pattern, locale=locale)
+
+
+def parse_amount(text: str, currency: str, locale: str) -> int:
+    """Return an amount that a person has entered as `locale` writes it, in minor units of `currency`.
+
+    Raises AmountInvalid for what is no number, has misplaced separators, or more decimals than the currency.
+    """
+    try:
+        amount = parse_decimal(text.strip(), locale=locale, strict=True) if _AMOUNT.fullmatch(text) else None
+    except NumberFormatError:
+        amount = None
+    minor = amount.scaleb(exponent(currency)) if amount is not None else None
+    if minor is None or minor != minor.to_integral_value():
+        raise AmountInvalid(text)
+    return int(minor)
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,18 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.money import GIGABYTE, MEGABYTE, exponent, format_data, format_day, format_moment, format_money
+from services.money import (
+    GIGABYTE,
+    MEGABYTE,
+    AmountInvalid,
+    exponent,
+    format_amount,
+    format_data,
+    format_day,
+    format_moment,
+    format_money,
+    parse_amount,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,50 @@ def test_money_is_written_by_the_rules_of_currency_and_language(
 def test_currencies_have_their_own_number_of_decimals(currency: str, decimals: int) -> None:
     """Two, none and three are all there."""
     assert exponent(currency) == decimals
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "locale", "amount"),
+    [
+        ("14.90", "EUR", "en", 1490),
+        ("14.9", "EUR", "en", 1490),
+        (" 14 ", "EUR", "en", 1400),
+        ("1,490.00", "EUR", "en", 149000),
+        ("14,90", "EUR", "fr", 1490),
+        ("1490", "JPY", "en", 1490),
+        ("1,490", "JPY", "en", 1490),
+        ("1490.0", "JPY", "en", 1490),
+        ("1.234", "KWD", "en", 1234),
+        ("0.00", "EUR", "en", 0),
+    ],
+)
+def test_an_amount_is_read_as_it_is_written(text: str, currency: str, locale: str, amount: int) -> None:
+    """As many decimals as the currency has, with the separators of the language."""
+    assert parse_amount(text, currency, locale) == amount
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        *[(text, "EUR") for text in ("", " ", "much", "14,90", "14.901", "1.2.3", "-5", "+5", "1e3", "1_000", "NaN")],
+        *[(text, "EUR") for text in ("Infinity", "€14.90", "14.90 EUR", "0x10", ".", ",")],
+        ("14.90", "JPY"),
+    ],
+)
+def test_what_is_no_amount_is_refused_and_never_guessed(text: str, currency: str) -> None:
+    """A comma for a point would be a hundred times as much."""
+    with pytest.raises(AmountInvalid):
+        parse_amount(text, currency, "en")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [(1490, "EUR", "14.90"), (5, "EUR", "0.05"), (149000, "EUR", "1490.00"), (1490, "JPY", "1490"), (0, "JPY", "0")],
+)
+def test_an_amount_in_a_field_can_be_read_again(amount: int, currency: str, text: str) -> None:
+    """What a form is filled in with comes back as the same amount."""
+    assert format_amount(amount, currency, "en") == text
+    assert parse_amount(text, currency, "en") == amount
 
 
 @pytest.mark.parametrize(
