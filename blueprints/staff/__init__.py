@@ -1,5 +1,18 @@
-"""The pages of those who run the shop: sign in, and the list of orders. English only."""
+"""The pages of those who run the shop: sign in, the orders, and what waits for a person. English only."""
 
-from blueprints.staff.views import blueprint
+from __future__ import annotations
 
-__all__ = ["blueprint"]
+from flask import Blueprint, g
+
+from services.languages import LANGUAGES
+
+blueprint = Blueprint("staff", __name__)
+
+
+@blueprint.before_request
+def speak_english() -> None:
+    """Write dates and money as English does, whatever the browser asks for."""
+    g.language = LANGUAGES["en"]
+
+
+from blueprints.staff import order, stuck, views  # noqa: E402, F401 - they add their addresses

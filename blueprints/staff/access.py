@@ -1,22 +1,42 @@
-"""Who of the staff is signed in: a key of the session of its own, so that a traveller never counts as staff."""
+"""Who of the staff is signed in, and what they may do.
+
+The session has a key of its own for staff, so that a traveller never counts as one of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from enum import StrEnum
 from functools import wraps
 from typing import ParamSpec
 
-from flask import Response, g, session, url_for
+from flask import Response, abort, g, session, url_for
 
 from blueprints._web import now, private, see_other
-from models import Staff, db
+from models import Staff, StaffRole, db
 from services.staff import find_signed_in
 
 KEY = "staff"
 LIFETIME = timedelta(hours=12)
 
 Parameters = ParamSpec("Parameters")
+
+
+class Act(StrEnum):
+    """What a member of staff may be allowed to do; whoever is signed in may look at everything."""
+
+    DELIVER = "deliver"
+    SETTLE = "settle"
+    REFUND = "refund"
+
+
+EVERYBODY = frozenset(StaffRole)
+ALLOWED: Mapping[Act, frozenset[StaffRole]] = {
+    Act.DELIVER: EVERYBODY,
+    Act.SETTLE: EVERYBODY,
+    Act.REFUND: frozenset({StaffRole.MANAGER, StaffRole.OWNER}),
+}
 
 
 def sign_in(member: Staff) -> None:
@@ -48,3 +68,23 @@ def staff_required(view: Callable[Parameters, Response]) -> Callable[Parameters,
         return private(view(*args, **kwargs))
 
     return guarded
+
+
+def may(act: Act) -> bool:
+    """Return whether the member of staff who is signed in may do something."""
+    return g.staff.role in ALLOWED[act]
+
+
+def permission_required(act: Act) -> Callable[[Callable[Parameters, Response]], Callable[Parameters, Response]]:
+    """Let only staff see a view that may do something; all others of the staff get 403."""
+
+    def decorate(view: Callable[Parameters, Response]) -> Callable[Parameters, Response]:
+        @wraps(view)
+        def guarded(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Response:
+            if not may(act):
+                abort(403)
+            return view(*args, **kwargs)
+
+        return staff_required(guarded)
+
+    return decorate

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from flask_wtf import FlaskForm
-from wtforms import PasswordField, StringField
-from wtforms.validators import InputRequired, Length
+from typing import Any
 
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, PasswordField, StringField, ValidationError
+from wtforms.validators import DataRequired, InputRequired, Length, Regexp
+
+from services.money import AmountInvalid, format_amount, parse_amount
 from services.passwords import MAX_LENGTH, MIN_LENGTH
+from services.staff_refunds import NOTE_LENGTH
+
+LOCALE = "en"
 
 
 class SignInForm(FlaskForm):
@@ -23,3 +29,32 @@ class SetUpForm(FlaskForm):
         "Password",
         validators=[Length(MIN_LENGTH, MAX_LENGTH, f"Enter {MIN_LENGTH} to {MAX_LENGTH} characters.")],
     )
+
+
+class RefundForm(FlaskForm):
+    """How much of an order goes back and why; `form_key` makes a form that is sent twice one refund."""
+
+    amount = StringField("Amount")
+    note = StringField(
+        "Reason",
+        validators=[
+            DataRequired("Say why the money goes back; only staff reads it."),
+            Length(max=NOTE_LENGTH, message=f"Use at most {NOTE_LENGTH} characters."),
+        ],
+    )
+    form_key = HiddenField(validators=[Regexp(r"[\w-]{32}\Z", message="This form is incomplete. Send it again.")])
+
+    def __init__(self, currency: str, **values: Any) -> None:
+        super().__init__(**values)
+        self.currency = currency
+        self.amount.label.text = f"Amount in {currency}"
+        self.amount_minor = 0
+
+    def validate_amount(self, field: StringField) -> None:
+        """Read the amount as English writes it, with as many decimals as the currency has."""
+        try:
+            self.amount_minor = parse_amount(field.data or "", self.currency, LOCALE)
+        except AmountInvalid as error:
+            raise ValidationError(f"Enter an amount like {format_amount(1490, self.currency, LOCALE)}.") from error
+        if not self.amount_minor:
+            raise ValidationError("Enter an amount above zero.")

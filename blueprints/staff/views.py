@@ -5,14 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeVar
 
-from flask import Blueprint, Response, abort, g, make_response, render_template, request, url_for
+from flask import Response, abort, make_response, render_template, request, url_for
 
 from blueprints._web import current_shop, limiter, now, private, see_other
-from blueprints.staff import access
+from blueprints.staff import access, blueprint
 from blueprints.staff.forms import SetUpForm, SignInForm
 from models import FulfilmentStatus, OrderStatus, db
 from services import passwords
-from services.languages import LANGUAGES
 from services.staff import (
     OrderFilter,
     SetupLinkInvalid,
@@ -24,19 +23,12 @@ from services.staff import (
 from services.staff import (
     set_up as set_up_password,
 )
-
-blueprint = Blueprint("staff", __name__)
+from services.stuck import count_stuck
 
 State = TypeVar("State", bound=StrEnum)
 
 # Digits of the largest number that SQLite and PostgreSQL compare an id with, less one.
 LONGEST_ID = 18
-
-
-@blueprint.before_request
-def speak_english() -> None:
-    """Write dates and money as English does, whatever the browser asks for."""
-    g.language = LANGUAGES["en"]
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
@@ -85,14 +77,15 @@ def sign_out() -> Response:
 @blueprint.get("/")
 @access.staff_required
 def orders() -> Response:
-    """List the orders with their states, newest first."""
+    """List the orders with their states, newest first, and say how much waits for a person."""
     wanted = OrderFilter(
         status=_state(OrderStatus, "status"),
         fulfilment=_state(FulfilmentStatus, "fulfilment"),
         before=_order_id(request.args.get("before", "")),
     )
     context = {"wanted": wanted, "statuses": list(OrderStatus), "fulfilments": list(FulfilmentStatus)}
-    return _page("staff/orders.html", page=list_orders(db.session(), wanted), **context)
+    page = list_orders(db.session(), wanted)
+    return _page("staff/orders.html", page=page, waiting=count_stuck(db.session(), now()), **context)
 
 
 def _order_id(text: str) -> int | None:

@@ -13,7 +13,7 @@ from tests.page_client import PageClient
 from tests.running import count_statements
 
 # Values that no address knows; a POST without a token must fail before anything is looked up.
-VALUES = {"lang": "en", "slug": "x", "public_id": "x", "token": "x", "supplier": "x"}
+VALUES = {"lang": "en", "slug": "x", "public_id": "x", "token": "x", "supplier": "x", "finding_id": "1"}
 
 
 def addresses(app: Flask, method: str) -> list[tuple[Rule, str]]:
