@@ -98,8 +98,9 @@ class StripeGateway:
         try:
             with _translated():
                 return _state(self._client.v1.checkout.sessions.expire(session_id, {"expand": INTENT}))
-        except GatewayRefused:
-            # Only an open session can be expired; this one was paid or has expired in the meantime.
+        except (GatewayRefused, AnswerReplayed):
+            # Only an open session can be expired; this one was paid or has expired in the meantime. Or Stripe failed
+            # over it and repeats that to the client's own second try: it may have expired all the same.
             return self.get_session(session_id)
 
     def list_sessions(self, since: datetime) -> Iterator[SessionState]:
@@ -227,7 +228,6 @@ def _state(session: Session) -> SessionState:
         created_at=datetime.fromtimestamp(session.created, UTC),
         refunded_minor=charged.amount_refunded if charged is not None else 0,
         disputed=charged is not None and charged.disputed,
-        paid_at=datetime.fromtimestamp(charged.created, UTC) if charged is not None else None,
         email=session.customer_email or (session.customer_details.email if session.customer_details else "") or "",
         details=metadata,
     )

@@ -191,6 +191,16 @@ def test_closing_a_session_says_how_it_stands(gateway: StripeGateway, server: St
     assert gateway.expire_session(complete).status == "complete"
 
 
+@pytest.mark.parametrize(("executed", "status"), [(True, "expired"), (False, "open")])
+def test_closing_a_session_says_how_it_stands_although_the_failure_is_repeated(
+    gateway: StripeGateway, server: StripeSandbox, executed: bool, status: str
+) -> None:
+    session = gateway.open_session(REQUEST, random_key())
+    # The client tries again under its own key, for which Stripe has stored the failure.
+    server.fault("500", method="POST", path=f"{SESSIONS}/*/expire", executed=executed, saved=True)
+    assert gateway.expire_session(session.session_id).status == status
+
+
 def test_all_sessions_are_listed_newest_first_page_by_page(gateway: StripeGateway, server: StripeSandbox) -> None:
     price = {"currency": "eur", "unit_amount": "100", "product_data": {"name": "Another application's"}}
     parameters = {"mode": "payment", "line_items": [{"price_data": price, "quantity": "1"}], "success_url": "http://x/"}
