@@ -14,7 +14,7 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check bench screenshots i18n fmt
+.PHONY: help run test check bench chaos screenshots i18n fmt
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
@@ -37,6 +37,9 @@ check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, 
 
 bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
 	$(BIN)/python -m bench
+
+chaos: .venv/installed-dev $(MO) ## 1,000 orders while everything goes wrong, then the books; ARGS="--orders 100 --seed 2"
+	@$(BIN)/python bench/chaos.py $(ARGS)
 
 screenshots: .venv/installed-dev $(MO) ## a traveller's way in every language, as pictures in build/screenshots/
 	@$(BIN)/python -m scripts.screenshots

@@ -61,10 +61,9 @@ class Server:
 
     def worker_memory(self) -> tuple[str, list[int]]:
         """Return how memory was measured (PSS, or RSS where PSS cannot be read) and the bytes of each worker."""
-        # The server also keeps small helpers of Python's own; the workers are the big ones.
-        readings = [_memory(pid) for pid in _descendants(self._process.pid)]
+        readings = [_memory(pid) for pid in web_workers(self._process.pid)]
         kind = "PSS" if all(kind == "PSS" for kind, _size in readings) else "RSS"
-        return kind, sorted((size for _kind, size in readings), reverse=True)[:WORKERS]
+        return kind, [size for _kind, size in readings]
 
     def parent_memory(self) -> int:
         """Return the bytes of the process that started the workers, measured in the same way."""
@@ -94,6 +93,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def web_workers(server: int) -> list[int]:
+    """Return the processes that answer requests for the server with this process id."""
+    # The server also keeps small helpers of Python's own; the workers are the big ones.
+    readings = []
+    for pid in _descendants(server):
+        with suppress(OSError):
+            readings.append((_memory(pid)[1], pid))
+    return [pid for _size, pid in sorted(readings, reverse=True)[:WORKERS]]
 
 
 def _command(target: str) -> str:

@@ -61,7 +61,7 @@ class World:
 def build(sandbox: Sandbox, instance: Path, port: int) -> World:
     """Return a shop in the empty folder `instance` whose traveller owns an active eSIM with some data used."""
     sandbox.esim_access.set_allocation(seconds=0, polls=0, held=False)
-    environment = _environment(sandbox, instance, port)
+    environment = shop_environment(sandbox, instance, port)
     subprocess.run(
         [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
         cwd=ROOT,
@@ -97,7 +97,8 @@ def sign_in(world: World, port: int) -> str:
     return "; ".join(f"{cookie.name}={cookie.value}" for cookie in jar)
 
 
-def _environment(sandbox: Sandbox, instance: Path, port: int) -> dict[str, str]:
+def shop_environment(sandbox: Sandbox, instance: Path, port: int) -> dict[str, str]:
+    """Return the environment of a shop at 127.0.0.1 that uses this sandbox; of our own it holds next to nothing."""
     passing = {name: os.environ[name] for name in _PASSING if name in os.environ}
     return {
         **passing,

@@ -48,7 +48,7 @@ class ProcessGroup:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
         )
         self._processes[name] = process
         threading.Thread(target=self._print, args=(name, process), daemon=True).start()
@@ -103,6 +103,10 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
         return
 
 
-def _die_with_parent() -> None:
-    """Let the kernel end this process when `make run` itself is killed and cannot do it."""
+def die_with_parent() -> None:
+    """Let the kernel end this process when the program that starts it is killed and cannot do it.
+
+    Called in the child before it becomes the other program. The kernel looks at the thread that started it, so that
+    has to be one that lasts.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
