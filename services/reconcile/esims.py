@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,6 +49,7 @@ class _Known:
     attempt: SupplierAttemptStatus
     fulfilment: FulfilmentStatus
     esim_id: int | None
+    packages: int
 
 
 def check_esims(shop: Shop, report: Report, since: datetime) -> None:
@@ -60,6 +61,7 @@ def check_esims(shop: Shop, report: Report, since: datetime) -> None:
     with report.looking_at("the eSIMs at the supplier"):
         listed = list(shop.supplier.list_esims(since))
         known = _known([each.reference for each in listed])
+        _clear(shop, listed, known)
         for each in listed:
             seen.add(each.reading.supplier_esim_id)
             if OURS.fullmatch(each.reference):
@@ -72,19 +74,20 @@ def check_esims(shop: Shop, report: Report, since: datetime) -> None:
 
 def _known(references: Sequence[str]) -> dict[str, _Known]:
     found: dict[str, _Known] = {}
+    booked = select(func.count(Package.id)).where(Package.esim_id == Order.esim_id).scalar_subquery()
     # SQLite takes a limited number of values in one statement (sqlite.org/limits.html, section 9).
     for start in range(0, len(references), 500):
         query = (
             select(
                 *(SupplierAttempt.reference, SupplierAttempt.order_id, SupplierAttempt.status),
-                *(Fulfilment.status.label("fulfilment"), Order.esim_id),
+                *(Fulfilment.status.label("fulfilment"), Order.esim_id, booked.label("packages")),
             )
             .join(Order, Order.id == SupplierAttempt.order_id)
             .join(Fulfilment, Fulfilment.order_id == SupplierAttempt.order_id)
             .where(SupplierAttempt.reference.in_(references[start : start + 500]), Order.kind == OrderKind.PURCHASE)
         )
         for row in db.session.execute(query):
-            found[row.reference] = _Known(row.order_id, row.status, row.fulfilment, row.esim_id)
+            found[row.reference] = _Known(row.order_id, row.status, row.fulfilment, row.esim_id, row.packages)
     db.session.commit()
     return found
 
@@ -92,16 +95,31 @@ def _known(references: Sequence[str]) -> dict[str, _Known]:
 def _look_at(shop: Shop, report: Report, each: ListedEsim, known: _Known | None, before: datetime) -> None:
     if known is None:
         _look_at_unknown(shop, report, each, before)
-        return
-    with shop.transaction() as session:
-        findings.clear_one(session, FindingKind.SUPPLIER_ORDER_UNKNOWN, each.reading.supplier_esim_id, shop.clock.now())
-    if known.fulfilment is FulfilmentStatus.REFUSED:
+    elif known.fulfilment is FulfilmentStatus.REFUSED:
         if known.esim_id is None:
             _give_back(shop, report, each, known.order_id)
     elif known.fulfilment is FulfilmentStatus.HELD and known.attempt in UNCLEAR:
         _take_up(shop, report, each, known.order_id)
-    elif known.esim_id is not None:
-        _compare_topups(shop, report, each, known.esim_id)
+    elif known.esim_id is not None and each.reading.package_count > known.packages:
+        _report_topups(shop, report, each, known.esim_id)
+
+
+def _clear(shop: Shop, listed: Sequence[ListedEsim], known: Mapping[str, _Known]) -> None:
+    """Settle findings about listed eSIMs that have gone away by themselves."""
+    noticed = {(finding.kind, finding.reference) for finding in findings.open_findings(db.session())}
+    db.session.commit()
+    for each in listed:
+        reference, ours = each.reading.supplier_esim_id, known.get(each.reference)
+        gone = {
+            FindingKind.SUPPLIER_ORDER_MISSING: True,
+            FindingKind.SUPPLIER_ORDER_UNKNOWN: ours is not None or each.reading.status is EsimStatus.CANCELLED,
+            FindingKind.ESIM_REFUNDED: each.reading.status is EsimStatus.CANCELLED,
+            FindingKind.TOPUP_UNKNOWN: ours is not None and each.reading.package_count <= ours.packages,
+        }
+        for kind, is_gone in gone.items():
+            if is_gone and (kind, reference) in noticed:
+                with shop.transaction() as session:
+                    findings.clear_one(session, kind, reference, shop.clock.now())
 
 
 def _look_at_unknown(shop: Shop, report: Report, each: ListedEsim, before: datetime) -> None:
@@ -164,22 +182,16 @@ def _take_up(shop: Shop, report: Report, each: ListedEsim, order_id: int) -> Non
     report.count("esim_found")
 
 
-def _compare_topups(shop: Shop, report: Report, each: ListedEsim, esim_id: int) -> None:
+def _report_topups(shop: Shop, report: Report, each: ListedEsim, esim_id: int) -> None:
     """Put an eSIM before a person that holds more packages than we have sold for it, while none is under way."""
     with shop.transaction() as session:
         booked = session.scalar(select(func.count()).select_from(Package).where(Package.esim_id == esim_id)) or 0
-        reference = each.reading.supplier_esim_id
         if each.reading.package_count <= booked or _renewal_under_way(session, esim_id):
-            findings.clear_one(session, FindingKind.TOPUP_UNKNOWN, reference, shop.clock.now())
             return
         report.count("topup_unknown")
-        findings.notice(
-            session,
-            FindingKind.TOPUP_UNKNOWN,
-            reference,
-            shop.clock.now(),
-            details=f"{each.reading.package_count} packages, {booked} sold",
-        )
+        details = f"{each.reading.package_count} packages, {booked} sold"
+        reference = each.reading.supplier_esim_id
+        findings.notice(session, FindingKind.TOPUP_UNKNOWN, reference, shop.clock.now(), details=details)
 
 
 def _renewal_under_way(session: Session, esim_id: int) -> bool:
