@@ -18,12 +18,12 @@ from services.accounts import EmailInvalid
 from services.catalogue_sync import NothingListed, sync_catalogue
 from services.demo_accounts import seed_accounts
 from services.demo_catalogue import seed_catalogue
-from services.fulfilment import retry
 from services.mail.reminders import send_reminders
-from services.orders import OrderNotFound, find_order
+from services.orders import OrderNotFound
 from services.reconcile import reconcile
 from services.shop import Shop
 from services.staff import invite
+from services.staff_deliveries import NoSuchStep, Step, take_up
 from services.stuck import list_stuck
 from services.supplier_webhooks import webhook_url
 from services.suppliers import SupplierError
@@ -97,12 +97,14 @@ def stuck_command() -> None:
 @command("retry-order")
 @click.argument("public_id")
 def retry_order(public_id: str) -> None:
-    """Put a held order back to work, after a person has looked at it."""
+    """Put a held order back to work after a person has looked at it, or have one that is under way looked at now."""
     try:
-        order_id = find_order(db.session(), public_id).id
+        step = take_up(shop(), public_id)
     except OrderNotFound:
         sys.exit(f"there is no order {public_id}")
-    click.echo("back to work" if retry(shop(), order_id) else "this order is not held; nothing was changed")
+    except NoSuchStep:
+        sys.exit("this order is not held, or its money is not ours; nothing was changed")
+    click.echo("back to work" if step is Step.RETRY else "it is looked at now")
 
 
 @command("send-reminders")

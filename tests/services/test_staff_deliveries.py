@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from models import FulfilmentStatus, Order, OrderStatus, SupplierAttemptStatus, db
+from models import Dispute, FulfilmentStatus, Order, OrderStatus, SupplierAttemptStatus, db
 from services.identifiers import random_key
 from services.orders import OrderNotFound
 from services.staff_deliveries import NoSuchStep, Step, close, next_step, take_up
@@ -66,6 +66,20 @@ def test_two_clicks_at_once_order_once(money: MoneyWorld) -> None:
     money.work()
     assert money.supplier_orders(order) == 1
     money.check(order)
+
+
+def test_the_command_does_what_the_button_does(money: MoneyWorld) -> None:
+    order = money.paid(money.order())
+    runner = money.app.test_cli_runner()
+    hold(money.shop, order, "price_changed", next_try_at=None)
+    dispute_id = dispute(money.shop, order)
+    assert runner.invoke(args=["retry-order", order.public_id]).exit_code == 1
+    with money.shop.transaction() as session:
+        session.get_one(Dispute, dispute_id).status = "won"
+    assert "back to work" in runner.invoke(args=["retry-order", order.public_id]).output
+    assert "it is looked at now" in runner.invoke(args=["retry-order", order.public_id]).output
+    assert runner.invoke(args=["retry-order", "NOSUCHONE0"]).exit_code == 1
+    assert money.fulfilment(order).status is FulfilmentStatus.WAITING
 
 
 def test_what_has_ended_or_not_begun_has_no_next_step(money: MoneyWorld) -> None:
