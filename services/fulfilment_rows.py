@@ -27,7 +27,7 @@ from services.identifiers import public_id
 from services.order_states import FULFILMENT, WORKED_ON, sources
 from services.renewal_rules import with_topups
 from services.shop import Shop
-from services.suppliers import OutcomeUnknown, PriceChanged, Profile, Reading, Refused, Waiting
+from services.suppliers import NotFound, OutcomeUnknown, PriceChanged, Profile, Reading, Refused, Waiting
 
 STAMPS = {
     FulfilmentStatus.ORDERED: "ordered_at",
@@ -122,7 +122,7 @@ def sending(shop: Shop, attempt: SupplierAttempt) -> Iterator[None]:
     failpoint("fulfil.intended")
     try:
         yield
-    except (Waiting, Refused, PriceChanged):
+    except (Waiting, Refused, PriceChanged, NotFound):
         with shop.transaction() as session:
             row = session.get_one(SupplierAttempt, attempt.id, populate_existing=True)
             row.sends -= 1

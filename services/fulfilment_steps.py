@@ -38,7 +38,16 @@ from services.orders import lock_order
 from services.renewal_rules import is_as_promised, was_applied
 from services.renewals import topup_cost
 from services.shop import Shop
-from services.suppliers import PriceChanged, PurchaseRequest, PurchaseResult, Reading, Refused, TopupRequest
+from services.suppliers import (
+    NotFound,
+    NotTopupable,
+    PriceChanged,
+    PurchaseRequest,
+    PurchaseResult,
+    Reading,
+    Refused,
+    TopupRequest,
+)
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +140,7 @@ def order_topup(shop: Shop, order: Order) -> bool:
     if attempt is None:
         return False
     # Read in our turn, so that from here on nothing but our own request makes the figures grow.
-    reading = read(shop, order)
+    reading = _read_for_topup(shop, order)
     if attempt.status is SupplierAttemptStatus.WAITING:
         if _is_there_already(order, esim, reading):
             rows.take_over(shop, attempt, rows.booked_reading(db.session(), esim.id, reading))
@@ -151,6 +160,16 @@ def order_topup(shop: Shop, order: Order) -> bool:
     with rows.sending(shop, attempt):
         shop.supplier.place_topup(request)
     return _accept_topup(shop, order, attempt)
+
+
+def _read_for_topup(shop: Shop, order: Order) -> Reading:
+    """Return what the supplier says of an eSIM; one that it has not known for an hour is gone and takes no top-up."""
+    try:
+        return read(shop, order)
+    except NotFound as error:
+        if order.paid_at is None or shop.clock.now() < order.paid_at + ends.SURE_AFTER:
+            raise
+        raise NotTopupable(str(error), error.code) from error
 
 
 def _may_send_again(shop: Shop, attempt: SupplierAttempt) -> bool:
