@@ -53,15 +53,16 @@ class RerunningFlask(Flask):
 
         A page is made whole before it is sent, so nothing of an earlier run has reached the visitor.
         """
-        kept = g.__dict__.copy()
+        notes: dict[str, Any] = g._get_current_object().__dict__
+        kept = notes.copy()
 
         def forget() -> None:
             # Rows that were read, and the visitor among them, belong to the session that is gone. What the run wrote
             # into the visitor's cookie stays: the key of a checkout has to be the same one the second time.
             db.session.remove()
-            g.__dict__.clear()
-            g.__dict__.update(kept, rerun=True)
-            g.pop("_login_user", None)  # Flask-Login's
+            notes.clear()
+            notes.update(kept, rerun=True)
+            notes.pop("_login_user", None)  # Flask-Login's
 
         return run_again(super().dispatch_request, may_run_again=self._may_run_again, forget=forget)
 
