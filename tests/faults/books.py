@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 NOTHING = {"sessions": 0, "charges": 0, "captured": 0, "refunded": 0}
 DELIVERED = (FulfilmentStatus.APPLIED, FulfilmentStatus.VERIFIED)
 BOUGHT = (FulfilmentStatus.ORDERED, *DELIVERED)
-# What Flask and Huey print of an error that nobody has expected.
-UNEXPECTED = re.compile(r"Exception on (\S+ \[\w+\])|Unhandled exception in task|Unhandled error during execution")
+# Whoever logs an error with where it came from had not expected it.
+UNEXPECTED = re.compile(r"Exception on \S+ \[\w+\]|Traceback \(most recent call last\)")
 ERROR = re.compile(r"^\w+(?:\.\w+)*(?:Error|Exception|Failure|Timeout|Tripped)\b.*", re.MULTILINE)
 
 
@@ -156,5 +156,5 @@ def _errors(running: RunningShop) -> list[str]:
     for name in ("web", "worker"):
         news = running.house.news(name)
         if UNEXPECTED.search(news) and not any(allowed in news for allowed in running.may_fail):
-            faults.append(f"{name}: {UNEXPECTED.findall(news)} {ERROR.findall(news)[:5]}\n{news[-3000:]}")
+            faults.append(f"{name} has met errors: {ERROR.findall(news)[:5]}\n{news[-3000:]}")
     return faults

@@ -19,11 +19,14 @@ from typing import Any, TypeVar
 
 from flask import Flask
 from huey import Huey
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Table, delete, insert, select, update
 
-from models import CatalogueVersion, Esim, FulfilmentStatus, Mail, MailStatus, Order, OrderStatus, db
+from models import CatalogueVersion, Esim, FulfilmentStatus, Mail, MailStatus, Order, OrderStatus, PlanPrice, db
 from sandbox.server import Sandbox
+from services import fulfilment
 from services.catalogue import move_catalogue_version
+from services.mail import outbox
+from services.payments import refunds
 from services.shop import Shop
 from services.supplier_webhooks import webhook_url
 from tests import running
@@ -150,6 +153,12 @@ class RunningShop:
 
         wait_until(look, what, patience)
 
+    def set_price(self, amount_minor: int) -> None:
+        """Let every plan cost this much in every currency, until the test is over; in minor units."""
+        with self.shop.transaction() as session:
+            session.execute(update(PlanPrice).values(amount_minor=amount_minor))
+            move_catalogue_version(session)
+
     # Processes that die.
 
     def arm(self, name: str, *, at: int = 1, raising: bool = False) -> None:
@@ -171,7 +180,7 @@ class RunningShop:
 
     def end_leases(self) -> None:
         """Let so much time pass that whatever a dead process was at may be taken up by another one."""
-        self.advance(minutes=2)
+        self.clock.set(self.clock.now() + max(fulfilment.LEASE, outbox.LEASE, refunds.WAIT) + timedelta(seconds=1))
 
     # What has come of it.
 
