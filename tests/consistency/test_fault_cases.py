@@ -1,4 +1,4 @@
-"""What can go wrong is numbered and named; nothing of it is left without a test."""
+"""Every case of the list of payment faults is tested, on both databases, and says in one sentence what it is."""
 
 from __future__ import annotations
 
@@ -6,51 +6,44 @@ import ast
 import re
 from pathlib import Path
 
-from services.failpoints import NAMES
+import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-FAULTS = ROOT / "tests" / "faults"
-SUPPLIER_CASES = range(1, 26)
-NUMBERED = re.compile(r"test_supplier_(\d\d)_")
-
-
-def trees(*folders: Path) -> list[ast.Module]:
-    """Return every module of some folders."""
-    return [ast.parse(file.read_text(encoding="utf-8")) for folder in folders for file in sorted(folder.rglob("*.py"))]
+CASES = 25
+FOLDER = Path(__file__).parent.parent / "faults"
+NAME = re.compile(r"test_case_(\d\d)_\w+")
 
 
-def supplier_tests() -> list[tuple[int, ast.FunctionDef]]:
-    """Return the numbered tests of the supplier cases."""
-    functions = [node for tree in trees(FAULTS) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    found = [(NUMBERED.match(function.name), function) for function in functions]
-    return [(int(match[1]), function) for match, function in found if match is not None]
+def functions() -> list[tuple[Path, ast.FunctionDef]]:
+    """Return the test functions of all payment cases, with where they are."""
+    files = sorted(FOLDER.glob("test_payments_*.py"))
+    return [
+        (file, node)
+        for file in files
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_case_")
+    ]
 
 
-def failpoints_of_the_product() -> list[str]:
-    """Return the names that the product passes to `failpoint`; fails for what is no name."""
-    product = [*trees(ROOT / "services", ROOT / "blueprints"), *(trees_of_root())]
-    names = []
-    for node in (node for tree in product for node in ast.walk(tree)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint":
-            (name,) = node.args
-            assert isinstance(name, ast.Constant), ast.unparse(node)
-            names.append(str(name.value))
-    return names
+def test_every_case_is_there() -> None:
+    """The numbers go from 1 to 25 without a gap, and each module holds those that it is named after."""
+    found: dict[int, set[str]] = {}
+    for file, function in functions():
+        match = NAME.fullmatch(function.name)
+        assert match is not None, function.name
+        found.setdefault(int(match[1]), set()).add(file.stem)
+    assert sorted(found) == list(range(1, CASES + 1))
+    for number, modules in found.items():
+        for module in modules:
+            first, last = map(int, module.split("_")[-2:])
+            assert first <= number <= last
 
 
-def trees_of_root() -> list[ast.Module]:
-    """Return the modules beside the folders."""
-    return [ast.parse(file.read_text(encoding="utf-8")) for file in sorted(ROOT.glob("*.py"))]
-
-
-def test_every_supplier_case_is_tested() -> None:
-    """Each number has a test, and each test says in a sentence what is guaranteed."""
-    tests = supplier_tests()
-    assert sorted({number for number, _test in tests}) == list(SUPPLIER_CASES)
-    silent = [test.name for _number, test in tests if not (ast.get_docstring(test) or "").endswith(".")]
-    assert silent == []
-
-
-def test_every_failpoint_is_one_that_is_named_and_every_name_is_used() -> None:
-    """What the tests kill a process at is a place in the product, and the other way round."""
-    assert set(failpoints_of_the_product()) == set(NAMES)
+@pytest.mark.parametrize(("file", "function"), functions(), ids=lambda value: getattr(value, "name", None))
+def test_a_case_says_what_it_is_and_runs_on_both_databases(file: Path, function: ast.FunctionDef) -> None:
+    """The first paragraph of its docstring is a sentence; it asks for the running shop, on SQLite and PostgreSQL."""
+    sentence = " ".join((ast.get_docstring(function) or "").split("\n\n")[0].split())
+    assert re.fullmatch(r"[A-Z0-9].{20,}\.", sentence), function.name
+    assert "running_shop" in [argument.arg for argument in function.args.args]
+    marks = {ast.unparse(decorator) for decorator in function.decorator_list}
+    whole = "pytestmark = both_databases" in file.read_text(encoding="utf-8")
+    assert whole or marks & {"both_databases", "every_trouble"}, function.name
