@@ -87,11 +87,13 @@ def _act(shop: Shop, session: Session, order: Order, dispute: Dispute) -> None:
     fulfilment = session.get(Fulfilment, order.id, populate_existing=True, with_for_update=True)
     if fulfilment is None:
         return
-    held = fulfilment.status is FulfilmentStatus.HELD and fulfilment.reason == HELD_BECAUSE
+    held = fulfilment.status is FulfilmentStatus.HELD
+    for_this = held and fulfilment.reason == HELD_BECAUSE
     if dispute.closed_at is None:
         if fulfilment.status in WORKED_ON:
             rows.move(shop, session, order.id, FulfilmentStatus.HELD, reason=HELD_BECAUSE)
-    elif held and dispute.status in LOST:
+    elif dispute.status in LOST and (for_this or (held and fulfilment.applied_at is None)):
+        # Whatever else it is held for: nobody may deliver it any more.
         rows.move(shop, session, order.id, FulfilmentStatus.REFUSED, reason="dispute_lost")
-    elif held and not open_disputes(session, order.id):
+    elif for_this and not open_disputes(session, order.id):
         rows.put_back(shop, fulfilment)
