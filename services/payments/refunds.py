@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(hours=6)
+# Stripe keeps what it did under a key for at least 24 hours (docs.stripe.com/api/idempotent_requests).
+KEY_KEPT_FOR = timedelta(hours=23)
 
 
 class RefundTooLarge(Exception):
@@ -126,6 +128,11 @@ def _claim(shop: Shop, refund_id: int) -> Refund | None:
 def _ask(shop: Shop, refund: Refund) -> RefundState:
     if refund.reference is not None:
         return shop.gateway.get_refund(refund.reference)
+    if shop.clock.now() > refund.created_at + KEY_KEPT_FOR:
+        # Sent again, a key that Stripe has forgotten would send money back a second time.
+        for state in shop.gateway.list_refunds_of(refund.payment.reference):
+            if state.request_key == refund.idempotency_key:
+                return state
     return shop.gateway.refund(refund.payment.reference, refund.amount_minor, refund.idempotency_key)
 
 

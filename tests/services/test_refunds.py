@@ -70,6 +70,23 @@ def test_a_lost_answer_is_one_refund(money: MoneyWorld, order: Order, payment: P
     money.check(order)
 
 
+@both_databases
+def test_an_answer_that_was_lost_more_than_a_day_ago_is_one_refund(
+    money: MoneyWorld, order: Order, payment: Payment
+) -> None:
+    money.stripe.fault("drop_after", method="POST", path=REFUNDS, count=2)
+    money.refund(payment, 500)
+    money.work()
+    money.clock.advance(hours=25)
+    # By then Stripe has forgotten the key.
+    for entry in money.stripe.account.idempotency.all():
+        money.stripe.account.idempotency.remove(entry["id"])
+    money.work()
+    assert at_stripe(money) == [(500, "succeeded")]
+    assert [refund.status for refund in money.refunds(order)] == [RefundStatus.SUCCEEDED]
+    money.check(order, kept=PRICE - 500)
+
+
 @varied("fault", ["500", "503", "429", "409", "drop_before"])
 def test_while_stripe_is_down_a_refund_waits(money: MoneyWorld, order: Order, payment: Payment, fault: str) -> None:
     money.stripe.fault(fault, method="POST", path=REFUNDS, count=None)
