@@ -1,4 +1,4 @@
-"""What this browser has done here before, kept in the signed cookie: its checkouts and the orders it may open."""
+"""What this browser has done here before, kept in the signed cookie: checkouts, orders it may open, its address."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from services.identifiers import random_key
 from services.orders import find_by_checkout_key
 
 MOST_REMEMBERED = 20
+# Why a browser may open an order: it bought it, or (`_by_link`) it was let in by a link.
+BOUGHT_HERE = "1"
 
 
 def open_checkout_key(subject: str) -> str:
@@ -38,14 +40,40 @@ def sent_checkout_key(subject: str, sent: str | None) -> str:
 
 
 def grant_order(public_id: str) -> None:
-    """Let this browser open an order without signing in."""
-    _remember("orders", public_id, "1")
+    """Let this browser open the order that was placed with it, without signing in."""
+    _remember("orders", public_id, BOUGHT_HERE)
+
+
+def grant_order_by_link(order: Order) -> None:
+    """Let this browser open an order, by the mailed link, until the order's address is corrected."""
+    bought_here = _remembered("orders").get(order.public_id) == BOUGHT_HERE
+    _remember("orders", order.public_id, BOUGHT_HERE if bought_here else _by_link(order))
 
 
 def may_see_order(order: Order) -> bool:
     """Return whether the order is that of the account signed in here, or this browser was let into it."""
     owned = current_user.is_authenticated and order.account_id == current_user.id
-    return owned or order.public_id in _remembered("orders")
+    return owned or _remembered("orders").get(order.public_id) in (BOUGHT_HERE, _by_link(order))
+
+
+def remember_email(email: str | None) -> None:
+    """Keep an address that was typed here, so that it need not be typed again."""
+    session[_email_name()] = (email or "")[:254]
+
+
+def known_email() -> str:
+    """Return the address that was last typed here, at first that of the account."""
+    return str(session.get(_email_name()) or (current_user.email if current_user.is_authenticated else ""))
+
+
+def _email_name() -> str:
+    # What somebody typed before signing in is no reason to send the eSIM of an account elsewhere.
+    return "account_email" if current_user.is_authenticated else "email"
+
+
+def _by_link(order: Order) -> str:
+    # The link of a mail that went to a wrong address ends with the correction, and so does what it opened.
+    return f"link-{order.corrections}"
 
 
 def _remembered(name: str) -> dict[str, str]:

@@ -66,6 +66,9 @@ def use(session: Session, purpose: TokenPurpose, secret: str, now: datetime) -> 
 
     Raises TokenInvalid.
     """
+    # The account before its links, as whoever corrects the address of an order does it (`recipients`).
+    owner = select(AccountToken.account_id).where(AccountToken.secret_hash == _hash(secret)).scalar_subquery()
+    session.execute(select(Account.id).where(Account.id == owner).with_for_update())
     result = session.execute(
         update(AccountToken)
         .where(

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from models import Account, TokenPurpose, db
+from models import Account, Order, TokenPurpose, db
 from services import account_tokens, links, passwords
 from services.mail import messages
 from services.shop import Shop
@@ -110,6 +110,14 @@ def send_claim_link(shop: Shop, session: Session, account: Account, now: datetim
     token = account_tokens.issue(session, account, TokenPurpose.CLAIM, now)
     url = links.claim_url(shop, account.language, token.secret)
     messages.claim(shop, account, token.token_id, url)
+
+
+def claim_url_for(shop: Shop, session: Session, order: Order, now: datetime) -> str | None:
+    """Return a link by which an order's buyer without a password takes the account, None for everybody else."""
+    if order.account.claimed_at is not None or normalise_email(order.email) != order.account.email:
+        return None
+    token = account_tokens.issue(session, order.account, TokenPurpose.CLAIM, now)
+    return links.claim_url(shop, order.language, token.secret)
 
 
 def authenticate(shop: Shop, email: str, password: str) -> Account:

@@ -14,7 +14,7 @@ from services.shop import Shop
 
 def order_url(shop: Shop, order: Order) -> str:
     """Return the address of an order's page that opens without signing in; it is a secret of the buyer."""
-    return f"{order_page_url(shop, order)}?key={order_key(shop.settings, order.public_id)}"
+    return f"{order_page_url(shop, order)}?key={order_key(shop.settings, order)}"
 
 
 def order_page_url(shop: Shop, order: Order) -> str:
@@ -22,14 +22,19 @@ def order_page_url(shop: Shop, order: Order) -> str:
     return _page(shop, order.language, "orders", order.public_id)
 
 
-def order_key(settings: Settings, public_id: str) -> str:
-    """Return the key that opens one order without signing in; the same order always has the same key."""
-    return _order_signer(settings).get_signature(public_id).decode("ascii")
+def order_key(settings: Settings, order: Order) -> str:
+    """Return the key that opens one order without signing in; it stays the same until the address is corrected."""
+    return _order_signer(settings).get_signature(_signed(order.public_id, order.corrections)).decode("ascii")
 
 
-def check_order_key(settings: Settings, public_id: str, key: str) -> bool:
+def check_order_key(settings: Settings, order: Order, key: str) -> bool:
     """Return whether `key` opens this order; takes the same time for every wrong key."""
-    return _order_signer(settings).verify_signature(public_id.encode(), key.encode("utf-8", "replace"))
+    return _fits(settings, order.public_id, order.corrections, key)
+
+
+def was_order_key(settings: Settings, order: Order, key: str) -> bool:
+    """Return whether `key` opened this order before its address was corrected."""
+    return any(_fits(settings, order.public_id, earlier, key) for earlier in range(order.corrections))
 
 
 def shop_home_url(shop: Shop, language: str) -> str:
@@ -80,6 +85,16 @@ def email_change_url(shop: Shop, language: str, secret: str) -> str:
 def _page(shop: Shop, language: str, *segments: str) -> str:
     path = "/".join(quote(segment, safe="") for segment in (language, *segments))
     return f"{shop.settings.shop_url}/{path}"
+
+
+def _signed(public_id: str, corrections: int) -> str:
+    # Without a correction it is the id alone, as in mails that were sent before addresses could be corrected.
+    return f"{public_id}.{corrections}" if corrections else public_id
+
+
+def _fits(settings: Settings, public_id: str, corrections: int, key: str) -> bool:
+    signed = _signed(public_id, corrections).encode()
+    return _order_signer(settings).verify_signature(signed, key.encode("utf-8", "replace"))
 
 
 def _order_signer(settings: Settings) -> Signer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask import Response, abort, make_response, render_template, request, session, url_for
+from flask import Response, abort, make_response, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy.orm import Session
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from blueprints._language import current_language
 from blueprints._paying import finished_order, order_and_pay, pay
 from blueprints._rerun import repeatable
-from blueprints._visitor import open_checkout_key, sent_checkout_key
+from blueprints._visitor import known_email, open_checkout_key, remember_email, sent_checkout_key
 from blueprints._web import is_htmx, limiter, now, private, see_other
 from blueprints.checkout import blueprint
 from blueprints.checkout.forms import CheckoutForm
@@ -45,7 +45,7 @@ def checkout(slug: str) -> Response:
     if esim is not None and "new" not in request.args:
         page = render_template("checkout/renew_instead.html", choice=choice, esim=esim)
         return private(make_response(page))
-    form = CheckoutForm(formdata=None, email=_known_email(), checkout_key=open_checkout_key(slug))
+    form = CheckoutForm(formdata=None, email=known_email(), checkout_key=open_checkout_key(slug))
     return _page(choice, form)
 
 
@@ -62,7 +62,7 @@ def place(slug: str) -> Response:
     finished = finished_order(form.checkout_key.data)
     if finished is not None:
         return pay(finished)
-    _remember_email(form)
+    remember_email(form.email.data)
     if not form.validate():
         return _page(choice, form, 422)
     if form.amount.data != str(choice.amount_minor):
@@ -77,10 +77,10 @@ def place(slug: str) -> Response:
 @limiter.limit("60 per minute")
 def email(slug: str) -> Response:
     """Look at the e-mail address while the form is being filled in, and remember it for this browser."""
-    _remember_email(CheckoutForm())
+    remember_email(CheckoutForm().email.data)
     if not is_htmx():
         return see_other(url_for("checkout.checkout", slug=slug))
-    form = CheckoutForm(formdata=None, email=_known_email())
+    form = CheckoutForm(formdata=None, email=known_email())
     return private(make_response(render_template("checkout/_email_field.html", form=form, slug=slug)))
 
 
@@ -116,20 +116,6 @@ def _buyer(database: Session, choice: Choice, form: CheckoutForm) -> Account:
         account: Account = current_user._get_current_object()
         return account
     return get_or_create_for_purchase(database, form.email.data, current_language().code, choice.plan.currency, now())
-
-
-def _remember_email(form: CheckoutForm) -> None:
-    session[_email_name()] = (form.email.data or "")[:254]
-
-
-def _known_email() -> str:
-    """Return the address that was last typed here, at first that of the account."""
-    return str(session.get(_email_name()) or (current_user.email if current_user.is_authenticated else ""))
-
-
-def _email_name() -> str:
-    # What somebody typed before signing in is no reason to send the eSIM of an account elsewhere.
-    return "account_email" if current_user.is_authenticated else "email"
 
 
 def _esim_to_renew(plan: PlanView) -> Esim | None:

@@ -36,7 +36,7 @@ def compose(settings: Settings, mail: Mail) -> EmailMessage:
 
 def message_id(settings: Settings, mail: Mail) -> str:
     """Return the Message-ID of a row, which says nothing about its reader."""
-    unique = f"{mail.subject_key} {mail.kind} {mail.created_at.isoformat()}"
+    unique = f"{mail.subject_key} {mail.kind} {mail.created_at.isoformat()} {mail.recipient}"
     host = urlsplit(settings.shop_url).hostname or "localhost"
     return f"<{hashlib.sha256(unique.encode()).hexdigest()[:32]}@{host}>"
 

@@ -7,7 +7,7 @@ does nothing when that mail is there already. The templates are in templates/mai
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,9 @@ from services.mail import facts, outbox
 from services.mail.outbox import Draft, Picture
 from services.shop import Shop
 
+# Where a message goes: into the outbox, or over an earlier mail of its kind (`redirection.write_again`).
+Put = Callable[[Shop, Draft], int | None]
+
 # Why money went back, as refunds name it (Refund.cause); anything else is told without a reason.
 REFUND_REASONS = ("surplus", "refused", "late")
 
@@ -37,7 +40,7 @@ class ReminderReason(StrEnum):
     INSTALL_SOON = "install-soon"
 
 
-def receipt(shop: Shop, order: Order) -> int | None:
+def receipt(shop: Shop, order: Order, put: Put = outbox.put) -> int | None:
     """Say that the payment of an order arrived, what was bought and what happens next; kind `receipt`."""
     esim = db.session().get(Esim, order.esim_id) if order.esim_id is not None else None
     with _speaking(order.language):
@@ -45,10 +48,10 @@ def receipt(shop: Shop, order: Order) -> int | None:
             "facts": facts.receipt_facts(order, esim),
             "delivered_at_once": any(consent.kind == "immediate_delivery" for consent in order.consents),
         }
-        return _to_buyer(shop, order, "receipt", "receipt", context)
+        return _to_buyer(shop, order, "receipt", "receipt", context, put)
 
 
-def esim_ready(shop: Shop, order: Order, esim: Esim, claim_url: str | None) -> int | None:
+def esim_ready(shop: Shop, order: Order, esim: Esim, claim_url: str | None, put: Put = outbox.put) -> int | None:
     """Hand over a new eSIM with everything that installs it; kind `esim-ready`.
 
     `claim_url` is the one-time link of a buyer without a password, None for everybody else.
@@ -56,11 +59,16 @@ def esim_ready(shop: Shop, order: Order, esim: Esim, claim_url: str | None) -> i
     install = install_info(esim, order.plan_facts)
     with _speaking(order.language):
         context = {"install": install, "clock_rule": facts.clock_rule(order.plan_facts), "claim_url": claim_url}
-        return _to_buyer(shop, order, "esim-ready", "esim_ready", context, (_qr_picture(install),))
+        return _to_buyer(shop, order, "esim-ready", "esim_ready", context, put, (_qr_picture(install),))
 
 
 def renewal_confirmed(
-    shop: Shop, order: Order, esim: Esim, before: Mapping[str, Any], after: Mapping[str, Any]
+    shop: Shop,
+    order: Order,
+    esim: Esim,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    put: Put = outbox.put,
 ) -> int | None:
     """Say that the supplier confirmed a renewal and what it changed; kind `renewal-confirmed`.
 
@@ -72,10 +80,10 @@ def renewal_confirmed(
             "before": facts.reading_facts(before, unlimited=False),
             "after": facts.reading_facts(after, unlimited=order.plan_facts["data_bytes"] is None),
         }
-        return _to_buyer(shop, order, "renewal-confirmed", "renewal_confirmed", context)
+        return _to_buyer(shop, order, "renewal-confirmed", "renewal_confirmed", context, put)
 
 
-def order_refunded(shop: Shop, order: Order, refund: Refund, reason_code: str) -> int | None:
+def order_refunded(shop: Shop, order: Order, refund: Refund, reason_code: str, put: Put = outbox.put) -> int | None:
     """Say that money went back and why; kind `refund-<refund id>`. `reason_code` is the cause of the refund."""
     context = {
         "amount_minor": refund.amount_minor,
@@ -83,19 +91,19 @@ def order_refunded(shop: Shop, order: Order, refund: Refund, reason_code: str) -
         "reason": reason_code if reason_code in REFUND_REASONS else "",
     }
     with _speaking(order.language):
-        return _to_buyer(shop, order, f"refund-{refund.id}", "order_refunded", context)
+        return _to_buyer(shop, order, f"refund-{refund.id}", "order_refunded", context, put)
 
 
-def order_delayed(shop: Shop, order: Order) -> int | None:
+def order_delayed(shop: Shop, order: Order, put: Put = outbox.put) -> int | None:
     """Say that a paid order takes longer and that a person looks at it; kind `order-delayed`."""
     with _speaking(order.language):
-        return _to_buyer(shop, order, "order-delayed", "order_delayed", {})
+        return _to_buyer(shop, order, "order-delayed", "order_delayed", {}, put)
 
 
-def payment_failed(shop: Shop, order: Order, attempt_id: int) -> int | None:
+def payment_failed(shop: Shop, order: Order, attempt_id: int, put: Put = outbox.put) -> int | None:
     """Say that a delayed payment failed and how to pay again; kind `payment-failed-<attempt id>`."""
     with _speaking(order.language):
-        return _to_buyer(shop, order, f"payment-failed-{attempt_id}", "payment_failed", {})
+        return _to_buyer(shop, order, f"payment-failed-{attempt_id}", "payment_failed", {}, put)
 
 
 def claim(shop: Shop, account: Account, token_id: int, url: str) -> int | None:
@@ -180,12 +188,12 @@ def _to_buyer(
     kind: str,
     template: str,
     context: Mapping[str, Any],
+    put: Put,
     pictures: tuple[Picture, ...] = (),
 ) -> int | None:
     order_url = links.order_url(shop, order)
     subject, text, html = _write(shop, template, order.language, order=order, order_url=order_url, **context)
-    return outbox.queue(
-        shop,
+    draft = Draft(
         kind=kind,
         subject_key=order_key(order.id),
         recipient=order.email,
@@ -195,6 +203,7 @@ def _to_buyer(
         html=html,
         pictures=pictures,
     )
+    return put(shop, draft)
 
 
 def _to_account(

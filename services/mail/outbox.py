@@ -188,7 +188,10 @@ def _claim(shop: Shop, mail_id: int) -> Mail | None:
         )
         if cast("CursorResult[Any]", result).rowcount != 1:
             return None
-        return session.get_one(Mail, mail_id, populate_existing=True)
+        mail = session.get_one(Mail, mail_id, populate_existing=True)
+        # It stays what was claimed, whatever the row becomes while it is handed over.
+        session.expunge(mail)
+        return mail
 
 
 def _mark_sent(shop: Shop, mail: Mail) -> None:
@@ -209,7 +212,6 @@ def _mark_sent(shop: Shop, mail: Mail) -> None:
     def note() -> None:
         with shop.transaction() as session:
             session.execute(update(Mail).where(*same).values(**values).execution_options(synchronize_session=False))
-            session.expire(mail)
 
     # A deadlock here must not send the mail a second time.
     run_again(note)
@@ -239,4 +241,3 @@ def _end_lease(shop: Shop, mail: Mail, *, status: MailStatus, next_try_at: datet
             .values(status=status, next_try_at=next_try_at, lease_until=None, error=error[:200])
             .execution_options(synchronize_session=False)
         )
-        session.expire(mail)

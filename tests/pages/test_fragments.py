@@ -143,7 +143,7 @@ def test_order_state(client: PageClient, money: MoneyWorld, factories: Factories
 def test_order_state_of_a_payment_that_is_looked_for(client: PageClient, money: MoneyWorld, paid: bool) -> None:
     check_out(client)
     order = only_order()
-    client.get(f"/en/orders/{order.public_id}?key={order_key(money.shop.settings, order.public_id)}", status=303)
+    client.get(f"/en/orders/{order.public_id}?key={order_key(money.shop.settings, order)}", status=303)
     page = client.follow()
     if paid:
         money.stripe.pay(session_ids(order)[0], wait=False)

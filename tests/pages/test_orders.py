@@ -54,7 +54,7 @@ def order_path(order: Order, query: str = "") -> str:
 
 def key_of(shop: Shop, order: Order) -> str:
     """Return the key that opens an order."""
-    return order_key(shop.settings, order.public_id)
+    return order_key(shop.settings, order)
 
 
 def open_as_owner(client: PageClient, order: Order, status: int = 200) -> Page:

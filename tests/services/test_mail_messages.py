@@ -228,14 +228,30 @@ def test_one_time_links_stand_in_the_bodies_only(world: MailWorld) -> None:
 
 def test_an_order_opens_with_its_own_key_only(world: MailWorld) -> None:
     purchase = Purchase(world)
-    settings = world.shop.settings
-    parts = urlsplit(links.order_url(world.shop, purchase.order))
+    settings, order = world.shop.settings, purchase.order
+    parts = urlsplit(links.order_url(world.shop, order))
     (key,) = parse_qs(parts.query)["key"]
 
     assert (parts.hostname, parts.path) == ("shop.example", "/en/orders/TESTORD001")
-    assert links.check_order_key(settings, "TESTORD001", key)
-    for other, wrong in (("TESTORD002", key), ("TESTORD001", key[:-2]), ("TESTORD001", ""), ("TESTORD001", "é\udcff")):
+    assert links.check_order_key(settings, order, key)
+    for other, wrong in ((purchase.renewal, key), (order, key[:-2]), (order, ""), (order, "é\udcff")):
         assert not links.check_order_key(settings, other, wrong)
+        assert not links.was_order_key(settings, other, wrong)
+
+
+def test_a_key_lasts_until_the_address_is_corrected(world: MailWorld) -> None:
+    order, settings = Purchase(world).order, world.shop.settings
+    # What stands in mails that were sent before addresses could be corrected: their readers must not be locked out.
+    first = "W_HFZN9Yru5q5V4UnayDMU76mhXNJCIRL11VNsipvtA"
+    assert links.order_key(settings, order) == first
+    keys = [first]
+    for corrections in (1, 2):
+        order.corrections = corrections
+        keys.append(links.order_key(settings, order))
+        assert [links.check_order_key(settings, order, key) for key in keys] == [False] * corrections + [True]
+        assert [links.was_order_key(settings, order, key) for key in keys] == [True] * corrections + [False]
+    assert len(set(keys)) == 3
+    db.session.rollback()
 
 
 def test_mails_are_written_in_the_language_of_the_order_whoever_asks(world: MailWorld) -> None:
