@@ -149,8 +149,8 @@ class Browser:
         """
         return (yield from self._until_answered("POST", form.action, form.filled(values), follow=follow))
 
-    def send_twice(self, form: Form, values: Mapping[str, str] | None = None) -> Steps[Page]:
-        """Send a form twice at the same moment, as an impatient finger does, and go on where the second one leads."""
+    def send_twice(self, form: Form, values: Mapping[str, str] | None = None) -> Steps[list[Page]]:
+        """Send a form twice at the same moment, as an impatient finger does; return where it led, once or twice."""
         answers: list[Page | None] = [None, None]
 
         def click(number: int) -> None:
@@ -162,7 +162,7 @@ class Browser:
         for finger in fingers:
             finger.join()
         answered = [page for page in answers if page is not None and page.status not in TRY_AGAIN]
-        return answered[-1] if answered else (yield from self.send(form, values))
+        return answered or [(yield from self.send(form, values))]
 
     def _until_answered(
         self, method: str, url: str, data: dict[str, str] | None, *, follow: bool = True

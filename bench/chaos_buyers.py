@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -28,7 +27,8 @@ LEAVE_FIRST = 0.10
 DECLINED_FIRST = 0.10
 ASKED_BY_BANK = 0.08
 NEVER_RETURN = 0.15
-PAY_AGAIN = 0.15
+PAY_IN_OTHER_TABS = 0.5
+SEND_AGAIN = 0.25
 MOST_WAYS_TO_PAY = 30
 MOST_LOOKS = 3
 
@@ -55,6 +55,8 @@ class Buyer:
         self.chance = chance
         self.language = chance.choice(LANGUAGES)
         self.browser = Browser(scene.shop_url, scene.transport, scene.seen, chance)
+        # Payment pages of the same purchase that this person has open beside the one in use.
+        self._tabs: list[Page] = []
 
     def buy(self, slug: str) -> Steps[None]:
         """Buy one eSIM and look whether it comes."""
@@ -69,6 +71,9 @@ class Buyer:
     def pay(self, intent: Intent, page: Page, form: Form) -> Steps[None]:
         """Pay for an order from wherever its form has led, whatever gets in between, and come back or not."""
         back = yield from self._pay_somehow(intent, page)
+        if intent.paid and self._happens(PAY_IN_OTHER_TABS):
+            yield from self._pay_in_other_tabs(intent)
+        self._tabs.clear()
         if intent.paid and self._happens(NEVER_RETURN):
             return
         page = yield from self.browser.open(back)
@@ -76,24 +81,28 @@ class Buyer:
         for _ in range(self.chance.randint(0, MOST_LOOKS)):
             yield self.chance.uniform(0.5, 2)
             page = yield from self.browser.open(page.url)
-        if self._happens(PAY_AGAIN):
-            yield from self._pay_again(intent, form)
+        if self._happens(SEND_AGAIN):
+            yield from self._send_again(intent, form)
 
-    def place(self, form: Form, values: Mapping[str, str] | None = None) -> Steps[Page]:
+    def place(self, form: Form) -> Steps[Page]:
         """Send the form of an order, some with two clicks at once."""
-        if self._happens(CLICK_TWICE):
-            return (yield from self.browser.send_twice(form, values))
-        return (yield from self.browser.send(form, values))
+        if not self._happens(CLICK_TWICE):
+            return (yield from self.browser.send(form))
+        *others, page = yield from self.browser.send_twice(form)
+        self._tabs += [other for other in others if self._at_payment(other)]
+        return page
 
     def _check_out(self, slug: str) -> Steps[tuple[Page, Form]]:
         """Fill in the form; return where it led and the form as it was sent, to be sent again by going back."""
         currency = self.chance.choice(CURRENCIES)
         page, form = yield from self._fill_in(slug, currency)
         if self._at_payment(page) and self._happens(CHANGE_THEIR_MIND):
-            first = page
+            pages = [page]
             page, form = yield from self._fill_in(slug, "GBP" if currency == "EUR" else "EUR")
+            pages.append(page)
             # Some go on in the tab that was open first.
-            return (first if self._happens(0.5) else page), form
+            page = pages.pop(self.chance.randrange(2))
+            self._tabs += pages
         return page, form
 
     def _fill_in(self, slug: str, currency: str) -> Steps[tuple[Page, Form]]:
@@ -158,12 +167,21 @@ class Buyer:
         fresh = yield from self.browser.open(page.url)
         return (yield from self.browser.open(_link_of(fresh)))
 
-    def _pay_again(self, intent: Intent, form: Form) -> Steps[None]:
+    def _pay_in_other_tabs(self, intent: Intent) -> Steps[None]:
+        """Pay again on every payment page of this purchase that is open elsewhere, where Stripe accepts it."""
+        for page in self._tabs:
+            fresh = yield from self.browser.open(page.url)
+            if self._at_payment(fresh) and fresh.forms():
+                intent.asked_again += 1
+                yield from self._use_card(intent, fresh, GOOD_CARD)
+
+    def _send_again(self, intent: Intent, form: Form) -> Steps[None]:
         """Go back and send the form once more, as somebody who is not sure does; pay again where that is possible."""
         page = yield from self.browser.send(form)
         if self._at_payment(page):
-            intent.asked_again += 1
-            yield from self._use_card(intent, page, GOOD_CARD)
+            self._tabs.append(page)
+            yield from self._pay_in_other_tabs(intent)
+            self._tabs.clear()
 
     def _note_order(self, intent: Intent, page: Page) -> None:
         number = re.search(r"/orders/([0-9A-Z]+)", page.path)

@@ -202,8 +202,12 @@ def describe_buyers(intents: Iterable[Intent], stripe: AtStripe) -> list[BuyerFa
 def unsent_mails(books: Books, arrived: Iterable[Arrived]) -> list[tuple[str, str]]:
     """Return the mails that are on the books and never arrived."""
     there = {letter.message_id for letter in arrived}
+    orders = {f"order:{order.id}": order.public_id for order in books.orders}
     return [
-        (mail.subject_key, f"{mail.kind} is {mail.status.value} after {mail.tries} tries: {mail.error or 'no error'}")
+        (
+            orders.get(mail.subject_key, mail.subject_key),
+            f"{mail.kind} is {mail.status.value} after {mail.tries} tries: {mail.error or 'no error'}",
+        )
         for number, mail in books.message_ids.items()
         if number not in there or mail.status is not MailStatus.SENT
     ]

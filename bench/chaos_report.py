@@ -58,7 +58,7 @@ def collect(world: World, run: Run) -> Evidence:
         "eSIMs and top-ups carried out by the supplier": sum(supplier.bought.values()),
         "orders held for a person": sum("held" in order.state for order in orders),
         "bought, and the money went back": sum(order.paid and order.kept <= 0 and order.bought > 0 for order in orders),
-        "payment pages offered to somebody who had paid": sum(each.asked_again for each in run.ledger.intents),
+        "payment pages on which somebody could have paid twice": sum(each.asked_again for each in run.ledger.intents),
         "mails expected about orders": sum(len(order.expected_mails) for order in orders),
         "mails arrived, all kinds": len({letter.message_id for letter in arrived}),
         "mails that arrived twice (same Message-ID)": evidence_of.doubled_mails(arrived),

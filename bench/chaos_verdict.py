@@ -72,7 +72,7 @@ class OrderFacts:
     def delivered(self) -> bool:
         """Return whether the buyer has what was bought."""
         if self.kind == "purchase":
-            return self.handed_over and self.esims == 1
+            return self.handed_over and self.esims > 0
         return self.bought > 0
 
     @property
@@ -136,7 +136,9 @@ def judge(evidence: Evidence) -> list[Problem]:
     problems += [
         Problem(Check.DOUBLE_ESIM, each, "bought for no order of the shop") for each in evidence.strange_purchases
     ]
-    problems += [Problem(Check.MAIL_MISSING, about, what) for about, what in evidence.unsent]
+    # Not twice, where the mailbox has told it already.
+    told = {problem.about for problem in problems if problem.check is Check.MAIL_MISSING}
+    problems += [Problem(Check.MAIL_MISSING, about, what) for about, what in evidence.unsent if about not in told]
     problems += [Problem(Check.SERVER_ERROR, "web", each) for each in evidence.server_errors]
     problems += [Problem(Check.STUCK, about, what) for about, what in evidence.stuck]
     problems += [Problem(Check.ENDED, each, "see its log") for each in evidence.ended]
