@@ -27,6 +27,7 @@ class Act(StrEnum):
     """What a member of staff may be allowed to do; whoever is signed in may look at everything."""
 
     DELIVER = "deliver"
+    CORRECT = "correct"
     SETTLE = "settle"
     REFUND = "refund"
 
@@ -34,6 +35,7 @@ class Act(StrEnum):
 EVERYBODY = frozenset(StaffRole)
 ALLOWED: Mapping[Act, frozenset[StaffRole]] = {
     Act.DELIVER: EVERYBODY,
+    Act.CORRECT: EVERYBODY,
     Act.SETTLE: EVERYBODY,
     Act.REFUND: frozenset({StaffRole.MANAGER, StaffRole.OWNER}),
 }

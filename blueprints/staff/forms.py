@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField, ValidationError
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
 
+from services.accounts import EmailInvalid, mail_address
 from services.money import AmountInvalid, format_amount, parse_amount
 from services.passwords import MAX_LENGTH, MIN_LENGTH
 from services.staff_refunds import NOTE_LENGTH
@@ -58,3 +59,16 @@ class RefundForm(FlaskForm):
             raise ValidationError(f"Enter an amount like {format_amount(1490, self.currency, LOCALE)}.") from error
         if not self.amount_minor:
             raise ValidationError("Enter an amount above zero.")
+
+
+class RecipientForm(FlaskForm):
+    """Where the mails about an order go from now on."""
+
+    email = StringField("Address")
+
+    def validate_email(self, field: StringField) -> None:
+        """Refuse what is no address."""
+        try:
+            field.data = mail_address((field.data or "").strip())
+        except EmailInvalid as error:
+            raise ValidationError("Enter an e-mail address like name@example.com.") from error

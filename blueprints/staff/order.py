@@ -1,4 +1,4 @@
-"""One order with everything on the books, and what a person can do about it: its delivery, and its money."""
+"""One order with everything on the books, and what a person can do about it: delivery, money, address."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from flask import Response, abort, g, make_response, render_template, request, url_for
 
 from blueprints._rerun import repeatable
-from blueprints._web import current_shop, see_other
+from blueprints._web import current_shop, now, see_other
 from blueprints.staff import access, blueprint
-from blueprints.staff.forms import LOCALE, RefundForm
+from blueprints.staff.forms import LOCALE, RecipientForm, RefundForm
 from models import FulfilmentStatus, Order, db
-from services import staff_deliveries
+from services import recipients, staff_deliveries
 from services.identifiers import random_key
 from services.money import format_amount, format_money
 from services.order_states import WORKED_ON
@@ -32,7 +32,15 @@ from services.staff_refunds import (
 from services.stuck_words import FINDINGS, order_words
 
 # What an action leads back with, so that the page can say what was done.
-DONE = ("retry", "look", "close", "refund")
+DONE: Mapping[str, str] = {
+    "retry": "Back at work. Reload the page in a moment to see what came of it.",
+    "look": "The shop looks again now. Reload the page in a moment to see what came of it.",
+    "close": "Marked as done: this order is not delivered any more.",
+    "refund": "The refund is under way. The buyer is told by e-mail once it has gone out.",
+    "corrected": "The address is corrected, and what the buyer should have by now is sent there.",
+    "retried": "The address stays as it was, and what came back from it is sent once more.",
+    "kept": "The address stays as it was.",
+}
 OBSTACLES: Mapping[Obstacle, str] = {
     Obstacle.NOT_PAID: "Nothing was paid for this order, so nothing can be sent back.",
     Obstacle.NOTHING_LEFT: "All of it is back with the buyer or on its way there.",
@@ -86,7 +94,22 @@ def refund(public_id: str) -> Response:
     form = RefundForm(_load(public_id).currency)
     if form.validate_on_submit() and _refund(public_id, form):
         return _to_order(public_id, "refund")
-    return _page(_load(public_id), form)
+    return _page(_load(public_id), refund_form=form)
+
+
+# Run again, it finds the address corrected and sends nothing more.
+@blueprint.post("/orders/<public_id>/recipient")
+@repeatable
+@access.permission_required(access.Act.CORRECT)
+def correct_recipient(public_id: str) -> Response:
+    """Write to another address about an order from now on, and send there what its buyer should have by now."""
+    found, form = _load(public_id), RecipientForm()
+    if form.validate_on_submit():
+        shop = current_shop()
+        with shop.transaction() as session:
+            done = recipients.correct_recipient(shop, session, found, form.email.data, now(), by_staff=True)
+        return _to_order(public_id, done)
+    return _page(_load(public_id), recipient_form=form)
 
 
 def _refund(public_id: str, form: RefundForm) -> bool:
@@ -121,12 +144,15 @@ def _to_order(public_id: str, done: str | None = None) -> Response:
     return see_other(url_for("staff.order", public_id=public_id, done=done))
 
 
-def _page(found: Order, refused: RefundForm | None = None) -> Response:
+def _page(
+    found: Order, *, refund_form: RefundForm | None = None, recipient_form: RecipientForm | None = None
+) -> Response:
     session = db.session()
     left, obstacle = refundable_minor(session, found), obstacle_of(session, found)
-    if refused is not None and obstacle is not None:
-        _replace_errors(refused, OBSTACLES[obstacle])
-    books, done = read_books(session, found.public_id), request.args.get("done")
+    if refund_form is not None and obstacle is not None:
+        _replace_errors(refund_form, OBSTACLES[obstacle])
+    refused = refund_form or recipient_form
+    books = read_books(session, found.public_id)
     waits = books.order.fulfilment is FulfilmentStatus.HELD or (
         books.order.fulfilment in WORKED_ON and books.order.late_at is not None
     )
@@ -139,8 +165,10 @@ def _page(found: Order, refused: RefundForm | None = None) -> Response:
         "effect": effect_of(session, found),
         "left_minor": left,
         "may_refund": access.may(access.Act.REFUND),
-        "form": refused or _fresh_form(found.currency, left),
-        "done": done if done in DONE else None,
+        "form": refund_form or _fresh_form(found.currency, left),
+        "recipient_form": recipient_form or RecipientForm(formdata=None, email=found.email),
+        "refused": refused,
+        "done": DONE.get(request.args.get("done", "")),
     }
     return make_response(render_template("staff/order.html", **context), 422 if refused else 200)
 
