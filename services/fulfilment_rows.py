@@ -166,7 +166,8 @@ def put_back(shop: Shop, fulfilment: Fulfilment) -> None:
     if fulfilment.ordered_at is not None:
         fulfilment.status = FulfilmentStatus.ORDERED if fulfilment.applied_at is None else FulfilmentStatus.APPLIED
     fulfilment.reason, fulfilment.tries, fulfilment.lease_until = "", 0, None
-    fulfilment.held_at, fulfilment.retried_at = None, shop.clock.now()
+    # Whether it is late again counts from now.
+    fulfilment.held_at, fulfilment.late_at, fulfilment.retried_at = None, None, shop.clock.now()
     fulfilment.next_try_at = fulfilment.retried_at
     attempt = find_request(fulfilment.order_id)
     if attempt is not None:

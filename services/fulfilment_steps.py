@@ -23,14 +23,12 @@ from models import (
     Plan,
     SupplierAttempt,
     SupplierAttemptStatus,
-    TokenPurpose,
     db,
 )
 from services import fulfilment_ends as ends
 from services import fulfilment_rows as rows
-from services import links, usage
-from services.account_tokens import issue
-from services.accounts import normalise_email
+from services import usage
+from services.accounts import claim_url_for
 from services.failpoints import failpoint
 from services.mail import messages
 from services.order_states import WORKED_ON
@@ -114,8 +112,8 @@ def collect_esim(shop: Shop, order: Order) -> bool:
         if order.esim_id is None:
             esim = rows.add_esim(shop, session, order, result.profile)
             order.esim_id = esim.id
-            claim = _claim_url(shop, session, order)
-            messages.esim_ready(shop, order, esim, claim)
+            claim_url = claim_url_for(shop, session, order, shop.clock.now())
+            messages.esim_ready(shop, order, esim, claim_url)
         failpoint("fulfil.stored")
     return True
 
@@ -272,14 +270,6 @@ def _finish(shop: Shop, order: Order, reading: Reading, *, verified: bool, befor
             failpoint("fulfil.confirmed")
             return True
     return False
-
-
-def _claim_url(shop: Shop, session: Session, order: Order) -> str | None:
-    """Return a link by which a buyer without a password takes the account, None for everybody else."""
-    if order.account.claimed_at is not None or normalise_email(order.email) != order.account.email:
-        return None
-    token = issue(session, order.account, TokenPurpose.CLAIM, shop.clock.now())
-    return links.claim_url(shop, order.language, token.secret)
 
 
 def _esim(order: Order) -> Esim:

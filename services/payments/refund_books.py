@@ -11,8 +11,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from models import FindingKind, Order, OrderStatus, Payment, PaymentKind, Refund, RefundStatus, db
-from services import findings
+from services import findings, money
 from services.identifiers import random_key
+from services.languages import DEFAULT_LANGUAGE
 from services.mail import messages
 from services.order_states import ORDER, REFUND, sources
 from services.orders import lock_order
@@ -159,8 +160,12 @@ def _report_failure(shop: Shop, session: Session, order: Order, refund: Refund, 
         f"refund {refund.id}",
         shop.clock.now(),
         order_id=order.id,
-        details=f"{refund.amount_minor} {refund.currency} {refund.reference or ''}".strip(),
+        details=f"{_amount(refund)} {refund.reference or ''}".strip(),
     )
+
+
+def _amount(refund: Refund) -> str:
+    return money.format_money(refund.amount_minor, refund.currency, DEFAULT_LANGUAGE)
 
 
 def _clear_failures(shop: Shop, session: Session, payment: Payment) -> None:

@@ -21,8 +21,9 @@ from models import (
     PaymentKind,
     db,
 )
-from services import findings
+from services import findings, money
 from services.failpoints import failpoint
+from services.languages import DEFAULT_LANGUAGE
 from services.mail import messages
 from services.order_states import ATTEMPT, sources
 from services.orders import lock_order
@@ -177,27 +178,27 @@ def _record_payment(shop: Shop, session: Session, order: Order, attempt: Attempt
         _mark_paid(shop, session, order, state)
         return Outcome.PAID
     if not expected:
-        # A wrong amount is nothing to settle by rule: the money is on the books and a person looks at it.
-        log.error(
-            "order %s: paid %s %s, expected %s",
-            order.public_id,
-            state.amount_minor,
-            state.currency,
-            attempt.amount_minor,
-        )
-        findings.notice(
-            session,
-            FindingKind.WRONG_AMOUNT,
-            reference,
-            shop.clock.now(),
-            order_id=order.id,
-            details=f"{state.amount_minor} {state.currency} for {attempt.amount_minor} {attempt.currency}",
-        )
+        _put_before_a_person(shop, session, order, attempt, payment)
         return Outcome.HELD
     if payment.amount_minor > state.refunded_minor:
         left = payment.amount_minor - state.refunded_minor
         request_refund(shop, payment, left, source="auto", cause="surplus")
     return Outcome.SURPLUS
+
+
+def _put_before_a_person(shop: Shop, session: Session, order: Order, attempt: Attempt, payment: Payment) -> None:
+    """Notice a wrong amount, which is nothing to settle by rule: the money is on the books and a person looks at it."""
+    paid = money.format_money(payment.amount_minor, payment.currency, DEFAULT_LANGUAGE)
+    expected = money.format_money(attempt.amount_minor, attempt.currency, DEFAULT_LANGUAGE)
+    log.error("order %s: paid %s, expected %s", order.public_id, paid, expected)
+    findings.notice(
+        session,
+        FindingKind.WRONG_AMOUNT,
+        payment.reference,
+        shop.clock.now(),
+        order_id=order.id,
+        details=f"{paid} instead of {expected}",
+    )
 
 
 def _mark_paid(shop: Shop, session: Session, order: Order, state: SessionState) -> None:

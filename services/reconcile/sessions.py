@@ -9,6 +9,8 @@ from sqlalchemy import or_, select
 
 from models import Attempt, AttemptStatus, FindingKind, db
 from services import findings
+from services.languages import DEFAULT_LANGUAGE
+from services.money import format_money
 from services.order_states import LIVE_ATTEMPTS
 from services.payments import SessionState
 from services.payments.attempts import resume_attempt
@@ -110,7 +112,7 @@ def _report_unknown(shop: Shop, state: SessionState, report: Report) -> None:
     report.unknown_sessions.append(state.session_id)
     if state.status != "complete" or state.payment_status not in PAID:
         return
-    details = f"{state.amount_minor} {state.currency} {state.attempt_reference}"
+    details = f"{format_money(state.amount_minor, state.currency, DEFAULT_LANGUAGE)} {state.attempt_reference}"
     with shop.transaction() as session:
         findings.notice(session, FindingKind.SESSION_UNKNOWN, state.session_id, shop.clock.now(), details=details)
 

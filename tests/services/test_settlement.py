@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from models import AttemptStatus, FulfilmentStatus, Order, OrderStatus, PaymentKind, PlanPrice, RefundStatus
+from services.money import format_money
 from services.payments import GatewayUnavailable, SessionNotFound
 from services.payments.settlement import Outcome, apply_session, settle
 from services.reconcile import reconcile
@@ -118,7 +119,8 @@ def test_a_wrong_amount_is_not_taken_for_the_price(
     money.stripe.pay(session_id)
     with caplog.at_level(logging.ERROR):
         assert money.settle(session_id) is Outcome.HELD
-    assert f"order {order.public_id}: paid {amount} {currency.upper()}, expected {PRICE}" in caplog.text
+    paid, expected = (format_money(*each, "en") for each in ((amount, currency.upper()), (PRICE, "EUR")))
+    assert f"order {order.public_id}: paid {paid}, expected {expected}" in caplog.text
     assert money.settle(session_id) is Outcome.ALREADY_PAID
     (payment,) = money.payments(order)
     assert (payment.kind, payment.amount_minor, payment.currency) == (PaymentKind.SURPLUS, amount, currency.upper())
