@@ -30,7 +30,7 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
+    "tcp_user_timeout": 10_000,
     # No transaction of the shop waits for anybody but the database, so all are short. Who waits for a lock for three
     # seconds waits for one that hangs, and one that is idle for a minute has lost its process (runtime-config-client).
     # A deadlock is noticed before, after one second (deadlock_timeout). No statement_timeout: migrations take their
