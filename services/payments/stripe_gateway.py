@@ -228,6 +228,7 @@ def _state(session: Session) -> SessionState:
         created_at=datetime.fromtimestamp(session.created, UTC),
         refunded_minor=charged.amount_refunded if charged is not None else 0,
         disputed=charged is not None and charged.disputed,
+        paid_at=datetime.fromtimestamp(charged.created, UTC) if charged is not None else None,
         email=session.customer_email or (session.customer_details.email if session.customer_details else "") or "",
         details=metadata,
     )
