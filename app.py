@@ -87,6 +87,8 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "WTF_CSRF_TIME_LIMIT": None,
         "TEMPLATES_AUTO_RELOAD": False,
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        # Without Redis each process counts for itself: nobody is to be turned away for that.
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
         "RATELIMIT_HEADERS_ENABLED": True,
     }
 

@@ -367,3 +367,10 @@ def test_the_number_of_statements_does_not_grow_with_what_there_is(client: PageC
 def test_the_plan_is_the_one_of_the_address(client: PageClient) -> None:
     check_out(client)
     assert only_order().plan.slug == PLAN
+
+
+@pytest.mark.settings(REDIS_URL="redis://127.0.0.1:1/0")
+def test_while_redis_is_away_buyers_reach_the_payment_page(client: PageClient) -> None:
+    """It holds the queue and the counts of the rate limits: neither is worth turning somebody away."""
+    assert "/c/pay/" in check_out(client).location
+    client.get(f"/en/orders/{only_order().public_id}")
