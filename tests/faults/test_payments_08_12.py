@@ -246,6 +246,11 @@ def test_case_12_trouble_on_the_return_page(running_shop: RunningShop, trouble: 
     page = buyer.come_back(session_id)
     assert "If you have paid, do nothing" in page.text
     assert "Nothing was charged" not in page.text
+    # Neither does it when the buyer looks once more, long after coming back.
+    shop.advance(minutes=11)
+    page = buyer.get(page.path)
+    assert "Stripe does not answer right now, so we cannot see whether this order is paid." in page.text
+    assert "Nothing was charged" not in page.text
     shop.stripe.faults.clear()
     shop.advance(seconds=4)
     assert "Paid" in buyer.get(page.path).text
