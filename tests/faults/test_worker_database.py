@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +17,11 @@ from sqlalchemy import make_url, update
 
 from config import Settings
 from jobs import PERIODIC, sweep_once
-from models import Esim, FulfilmentStatus, Mail, MailStatus, Package, PackageStatus, RefundStatus, db
+from models import Esim, FulfilmentStatus, Mail, MailStatus, Order, Package, PackageStatus, RefundStatus, db
 from tests.conftest import environment
 from tests.faults.broken_line import Line
+from tests.faults.house import ROOT, wait_until
 from tests.faults.saboteur import Rival, at_commit, at_statement, end_connection
-from tests.faults.test_worker_killed import ROOT, finished, stop, wait_until
 from tests.money_world import MoneyWorld
 from tests.servers import POSTGRESQL_URL
 
@@ -52,6 +53,16 @@ def said(caplog: pytest.LogCaptureFixture) -> Said:
         return [record.getMessage() for record in caplog.records if record.name in ("services.database_faults", "jobs")]
 
     return messages
+
+
+def finished(money: MoneyWorld, order: Order) -> Callable[[], bool]:
+    """Return whether the order is verified and all of its mails have left."""
+
+    def condition() -> bool:
+        verified = money.fulfilment(order).status is FulfilmentStatus.VERIFIED
+        return verified and {mail.status for mail in db.session.query(Mail)} == {MailStatus.SENT}
+
+    return condition
 
 
 # One fault in the middle of a task.
@@ -209,7 +220,8 @@ def test_the_process_outlives_its_database(money: MoneyWorld, line: Line, tmp_pa
         money.paid(third)
         wait_until(lambda: money.fulfilment(third).status is FulfilmentStatus.VERIFIED, "the order is delivered")
         assert process.poll() is None
-        stop(process)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
     assert "Traceback" not in log.read_text()
     sweep_once(money.shop)
     for order in (first, second, third):

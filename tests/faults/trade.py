@@ -176,13 +176,17 @@ def hold(running: RunningShop, order: Order, reason: str) -> None:
 def check_delivered(running: RunningShop, order: Order) -> None:
     """Check that it was bought once, handed over once, told once, and that the money stays."""
     money = running.money
-    done = "esim-ready" if order.kind is OrderKind.PURCHASE else "renewal-confirmed"
     assert money.fulfilment(order).status is FulfilmentStatus.VERIFIED
     assert money.supplier_orders(order) == 1
     assert len(money.packages(order)) == 1
-    assert (money.mails(order, done), money.refunds(order)) == (1, [])
+    assert (money.mails(order, delivery_mail(order)), money.refunds(order)) == (1, [])
     check_arrivals(running, order)
     money.check(order)
+
+
+def delivery_mail(order: Order) -> str:
+    """Return the kind of the mail that says that an order is done."""
+    return "esim-ready" if order.kind is OrderKind.PURCHASE else "renewal-confirmed"
 
 
 def check_refunded(running: RunningShop, order: Order, *, cause: str, sold: int = 0) -> None:
