@@ -152,6 +152,19 @@ def test_case_16_two_tabs_and_a_double_click(running_shop: RunningShop) -> None:
     assert buyer.send(second).location == f"/en/orders/{order.public_id}"
 
 
+def test_case_16_four_browsers_and_one_address(running_shop: RunningShop) -> None:
+    """Four browsers buy at once with one e-mail address that is new to the shop: four orders of one account."""
+    shop = running_shop
+    buyers = [shop.buyer() for _number in range(4)]
+    forms = [buyer.fill_in_checkout(email="family@example.com") for buyer in buyers]
+    pages = shop.at_once(*[partial(buyer.send, form) for buyer, form in zip(buyers, forms, strict=True)])
+    sessions = [buyer.session_of(page) for buyer, page in zip(buyers, pages, strict=True)]
+    shop.at_once(*[partial(buyers[0].pay, session) for session in sessions])
+    orders = shop.rows(select(Order))
+    assert (len(orders), len({order.account_id for order in orders})) == (4, 1)
+    shop.wait_until_delivered(*orders)
+
+
 @pytest.mark.parametrize("later", [False, True])
 def test_case_16_two_sessions_of_one_order_are_both_paid(running_shop: RunningShop, later: bool) -> None:
     """A session that should be closed is paid as well: one settles, the other goes back once, the order stays paid."""

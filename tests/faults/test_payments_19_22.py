@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -23,10 +23,12 @@ from models import (
     Refund,
     StripeEvent,
 )
+from sandbox.stripe import Payment as StripePayment
 from sandbox.stripe.delivery import signature_header
 from tests import both_databases
 from tests.conftest import environment
 from tests.faults.buyer import Buyer
+from tests.faults.house import wait_until
 from tests.faults.running_shop import RunningShop
 from tests.money_world import BY_THE_DAY, PRICE, stripe_client
 
@@ -69,6 +71,38 @@ def test_case_19_the_wish_changes_after_the_session_was_opened(running_shop: Run
     assert buyer.pay(first).status == "expired"
     assert buyer.pay(second).payment_status == "paid"
     shop.wait_until_delivered(order)
+
+
+@pytest.mark.parametrize("first", ["payment", "change"])
+def test_case_19_the_wish_changes_while_the_old_session_is_paid(running_shop: RunningShop, first: str) -> None:
+    """Paid in one tab at the moment at which the other one sends the form with more days: Stripe says which it is."""
+    shop = running_shop
+    buyer = shop.buyer()
+    old = buyer.check_out(BY_THE_DAY, query="?days=3")
+    order = shop.order_of(buyer)
+    form = buyer.fill_in_checkout(BY_THE_DAY, query="?days=5")
+    shop.hold_events()
+    shop.stripe.fault("slow", path="/v1/checkout/sessions/*/expire", seconds=1, executed=first == "change")
+
+    def pay_meanwhile() -> StripePayment:
+        wait_until(lambda: not shop.stripe.faults.waiting()["faults"], "the shop asks Stripe to close the session")
+        if first == "change":
+            wait_until(lambda: shop.stripe.account.find("cs", old)["status"] == "expired", "it is closed")
+        return buyer.pay(old, wait=False)
+
+    calls: list[Callable[[], Any]] = [lambda: buyer.send(form), pay_meanwhile]
+    page, payment = shop.at_once(*calls)
+    if first == "payment":
+        assert payment.payment_status == "paid"
+        assert page.location == f"/en/orders/{order.public_id}"
+        assert (shop.row(order).days, shop.row(order).status) == (3, OrderStatus.PAID)
+    else:
+        assert payment.status == "expired"
+        assert shop.row(order).days == 5
+        assert buyer.pay(buyer.session_of(page), wait=False).payment_status == "paid"
+    shop.stripe.webhooks.release()
+    shop.wait_until_delivered(order)
+    assert shop.money.packages(order)[0].days == shop.row(order).days
 
 
 @pytest.mark.parametrize("fields", [{"amount_total": 1489}, {"amount_total": 1491}, {"currency": "usd"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -193,6 +194,42 @@ def test_case_24_a_refund_is_made_in_the_dashboard(running_shop: RunningShop, to
     assert shop.money.fulfilment(order).status is FulfilmentStatus.REFUSED
     (row,) = shop.money.refunds(order)
     assert (row.status, row.amount_minor, row.source) == (RefundStatus.SUCCEEDED, PRICE, "stripe")
+
+
+def test_case_24_the_dashboard_is_faster_than_our_own_refund(running_shop: RunningShop) -> None:
+    """All of it goes back in the Dashboard while our own refund is on its way: once, and nothing waits for a person."""
+    shop = running_shop
+    _buyer, order, charge = bought(shop)
+    shop.stripe.fault("slow", method="POST", path="/v1/refunds", seconds=1)
+    refund(shop, order, PRICE)
+    shop.wait_until(lambda: not shop.stripe.faults.waiting()["faults"], "our refund is sent")
+    shop.stripe.refund(charge)
+    wait_for_refund(shop, order, OrderStatus.REFUNDED)
+    shop.wait_until(lambda: len(shop.stripe.requests("POST", "/v1/refunds")) == 1, "Stripe refuses ours")
+    shop.calm()
+    statuses = {row.source: row.status for row in shop.money.refunds(order)}
+    assert statuses == {"staff": RefundStatus.CANCELED, "stripe": RefundStatus.SUCCEEDED}
+    assert [row for row in shop.rows(select(Finding)) if row.settled_at is None] == []
+    assert shop.money.mails(order, "refund-") == 1
+
+
+def test_case_24_staff_and_the_rule_refund_at_once(running_shop: RunningShop) -> None:
+    """Staff gives all of it back at the moment at which the supplier refuses: it goes back once."""
+    shop = running_shop
+    _buyer, order, _charge = waiting_for_the_supplier(shop)
+    shop.supplier.set_stock("SIM-MC-1-7", 0)
+    shop.supplier.set_balance(BALANCE)
+    staff_id = shop.factories.make_staff().id
+    shop.advance(hours=1)
+    rung = shop.ring("sweep", wait=False)
+    # Refused when the rule was faster.
+    with suppress(RefundTooLarge):
+        refund_by_staff(shop.shop, order.public_id, PRICE, form_key="form", note="", staff_id=staff_id)
+    shop.wait_for_task(rung)
+    wait_for_refund(shop, order, OrderStatus.REFUNDED)
+    assert shop.money.fulfilment(order).status is FulfilmentStatus.REFUSED
+    assert [refund["amount"] for refund in shop.stripe.objects("re")] == [PRICE]
+    assert shop.money.mails(order, "refund-") == 1
 
 
 @pytest.mark.parametrize("outcome", ["won", "lost"])
