@@ -14,9 +14,9 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check bench chaos screenshots i18n fmt
+.PHONY: help run test check bench chaos restore-exercise screenshots i18n fmt
 help: ## list the commands
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
 run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_PORT=8010 INSTANCE=instance
 	@exec $(BIN)/python -m scripts.demo
@@ -40,6 +40,9 @@ bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
 
 chaos: .venv/installed-dev $(MO) ## 1,000 orders while everything goes wrong, then the books; ARGS="--orders 100 --seed 2"
 	@$(BIN)/python bench/chaos.py $(ARGS)
+
+restore-exercise: .venv/installed-dev $(MO) ## lose a shop's database and get its orders back; ARGS="--database sqlite"
+	@$(BIN)/python -m scripts.restore_exercise $(ARGS)
 
 screenshots: .venv/installed-dev $(MO) ## a traveller's way in every language, as pictures in build/screenshots/
 	@$(BIN)/python -m scripts.screenshots
