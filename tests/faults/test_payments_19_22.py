@@ -145,7 +145,9 @@ def test_case_19_a_foreign_session_on_my_return_page(running_shop: RunningShop) 
         page = thief.get(f"/en/orders/{mine.public_id}{query}")
         assert "This order is not paid yet." in page.text
         assert not {victim.email, theirs.public_id} & set(page.text.split())
-    thief.get(f"/en/orders/{mine.public_id}?key={key}", 404)
+    # A key of another order opens nothing, and leads whoever has opened this one before to it.
+    assert thief.get(f"/en/orders/{mine.public_id}?key={key}", 303).location == f"/en/orders/{mine.public_id}"
+    shop.buyer().get(f"/en/orders/{mine.public_id}?key={key}", 404)
     for path in ("", "/receipt", f"?session_id={paid}", "?key=", f"?key={key[:-2]}xx"):
         page = thief.get(f"/en/orders/{theirs.public_id}{path}", 404)
         assert victim.email not in page.text
