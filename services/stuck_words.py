@@ -80,8 +80,8 @@ FINDINGS: Mapping[FindingKind, Words] = {
         "Ask the supplier by the eSIM's number before the traveller does.",
     ),
     FindingKind.ESIM_REFUNDED: Words(
-        "An eSIM came after its order had been refunded, and the supplier does not take it back.",
-        "Revoke the eSIM in the supplier's portal, or write it off; then mark this as done.",
+        "There is an eSIM for an order whose money is back, and the shop could not or would not give it back.",
+        "Revoke the eSIM in the supplier's portal unless the traveller is to keep it; then mark this as done.",
     ),
     FindingKind.TOPUP_UNKNOWN: Words(
         "The supplier shows more packages on this eSIM than we have sold for it.",
