@@ -15,9 +15,9 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 _writing: ContextVar[bool] = ContextVar("writing", default=False)
 
-# A writer waits this many seconds for another one before SQLite says "database is locked"; `?timeout=` in DATABASE_URL
-# says otherwise.
-BUSY_TIMEOUT = 10.0
+# A writer waits this many seconds for another one before SQLite says "database is locked", and then tries again
+# (database_faults.py); `?timeout=` in DATABASE_URL says otherwise.
+BUSY_TIMEOUT = 5.0
 
 # What psycopg is told beside DATABASE_URL, whose own words count for more (postgresql.org/docs/current/
 # libpq-connect.html): a server that does not answer is given up after seconds, not after the system's minutes.

@@ -23,9 +23,8 @@ Result = TypeVar("Result")
 # Everything that `fault_of` may find a fault in, for `except`.
 DATABASE_ERRORS = (DBAPIError, TimeoutError)
 
-# How often the same thing is begun in all, and for how long after the first time: then somebody has waited enough.
+# How often the same thing is begun in all. Whoever waits for a lock each time has then waited for some ten seconds.
 RUNS = 3
-PATIENCE = 10.0
 # Two that were in each other's way must not meet again: a pause of this many seconds, longer each time, never the same.
 PAUSES = (0.02, 0.08)
 
@@ -103,17 +102,16 @@ def run_again(
     may_run_again: Callable[[Fault], bool] = lambda fault: fault is Fault.UNDONE,
     forget: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Return what `call` returns, beginning it anew after a fault that allows it: at most RUNS times, within PATIENCE.
+    """Return what `call` returns, beginning it anew after a fault that allows it: at most RUNS times in all.
 
     `forget` is called before each new run. Raises what the last run raised.
     """
-    begun = time.monotonic()
     for run in range(1, RUNS):
         try:
             return call()
         except DATABASE_ERRORS as error:
             fault = fault_of(error)
-            if fault is None or not may_run_again(fault) or time.monotonic() - begun > PATIENCE:
+            if fault is None or not may_run_again(fault):
                 raise
             log.warning("run %d of %d ended by the database: %s", run, RUNS, describe(error))
         forget()

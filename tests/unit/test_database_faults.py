@@ -11,7 +11,6 @@ import psycopg.errors as postgresql
 import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError, InternalError, OperationalError, TimeoutError
 
-from services import database_faults
 from services.database import engine_options
 from services.database_faults import RUNS, Fault, describe, fault_of, run_again
 
@@ -182,15 +181,6 @@ def test_it_ends_sometime() -> None:
     assert runs.count == RUNS
 
 
-def test_it_ends_when_somebody_has_waited_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after SQLite's own ten seconds of waiting for a lock."""
-    monkeypatch.setattr(database_faults, "PATIENCE", -1.0)
-    runs = Runs(1, failed(postgresql.DeadlockDetected()))
-    with pytest.raises(OperationalError):
-        run_again(runs)
-    assert runs.count == 1
-
-
 @pytest.mark.parametrize(
     "error",
     [failed(postgresql.AdminShutdown(), None, lost=True), TimeoutError("pool"), RuntimeError("ours")],
@@ -214,4 +204,4 @@ def test_the_address_of_the_database_has_the_last_word() -> None:
     assert not {"connect_timeout", "options"} & set(chosen["connect_args"])
     assert {"connect_timeout", "options"} <= set(engine_options("postgresql+psycopg://shop@db/shop")["connect_args"])
     assert engine_options("sqlite:////srv/shop.sqlite3?timeout=0.5")["connect_args"] == {}
-    assert engine_options("sqlite:////srv/shop.sqlite3")["connect_args"] == {"timeout": 10.0}
+    assert engine_options("sqlite:////srv/shop.sqlite3")["connect_args"] == {"timeout": 5.0}
