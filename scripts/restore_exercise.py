@@ -22,7 +22,7 @@ from sandbox.server import Sandbox
 from scripts.restore import books, checks
 from scripts.restore.checks import Check, Moment
 from scripts.restore.databases import POSTGRESQL, Database, NotHere, Postgresql, Sqlite
-from scripts.restore.manual import CommandFailed, commands
+from scripts.restore.manual import ROOT, CommandFailed, commands
 from scripts.restore.people import Lost
 from scripts.restore.shop import AHEAD_SECONDS, Shop, until
 from scripts.restore.story import Story
@@ -105,12 +105,14 @@ class Steps:
         say(f"\n== Restore exercise on {database} ==\n")
         self._since = time.monotonic()
 
-    def __call__(self, what: str, details: str = "") -> None:
-        """Say that a step is done."""
+    def __call__(self, what: str, typed: str = "", printed: str = "") -> None:
+        """Say that a step is done, with the commands that were typed for it and what they printed."""
         now = time.monotonic()
         say(f"{now - self._since:5.1f} s  {what}")
-        for line in details.splitlines():
-            say(f"             $ {line}")
+        for line in typed.splitlines():
+            say(f"           $ {line}")
+        for line in printed.splitlines():
+            say(f"             {line}")
         self._since = now
 
 
@@ -127,7 +129,7 @@ def running_shop(folder: Path, name: str, server: str) -> Iterator[Shop]:
         shop = Shop(folder, port, sandbox, database)
         stack.callback(shop.close)
         with shop.books():
-            upgrade(directory="migrations")
+            upgrade(directory=str(ROOT / "migrations"))
             tools = shop.app.extensions["shop"]
             with tools.transaction() as session:
                 seed_catalogue(session)
@@ -152,7 +154,7 @@ def come_back(shop: Shop, step: Steps) -> None:
     shop.follow(heading)
     step("the restore:", commands(heading))
     printed = shop.follow(IN_STEP)
-    step("before the shop is opened:", f"{commands(IN_STEP)}\n{printed}")
+    step("before the shop is opened:", commands(IN_STEP), printed)
     shop.start()
     step(f"web server and worker run again; their clock says that an hour has gone by ({AHEAD_SECONDS} s ahead)")
 
@@ -169,10 +171,8 @@ def put_in_step(shop: Shop, story: Story, step: Steps) -> Check:
         changed = [
             f"{table}: {set(rows) ^ set(after[table])}" for table, rows in before.items() if rows != after[table]
         ]
-        step(
-            "once more, something new:" if changed else "once more, nothing new:",
-            f"flask --app app reconcile\n{printed}",
-        )
+        news = "something new" if changed else "nothing new"
+        step(f"once more, {news}:", "flask --app app reconcile", printed)
         if not changed:
             break
     return Check("a further reconcile changes nothing", changed)
