@@ -66,21 +66,35 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
-    parser.add_argument("--orders", type=int, default=1000, help="purchases and renewals together")
-    parser.add_argument("--renewals", type=float, default=0.4, help="the share of renewals")
+    parser.add_argument("--orders", type=_count, default=1000, help="purchases and renewals together")
+    parser.add_argument("--renewals", type=_share, default=0.4, help="the share of renewals")
     parser.add_argument("--seed", type=int, default=1, help="what goes wrong and who does what is drawn from it")
-    parser.add_argument("--buyers", type=int, default=16, help="how many do something at the same moment")
+    parser.add_argument("--buyers", type=_count, default=16, help="how many do something at the same moment")
     parser.add_argument("--database", default="", help="postgresql, sqlite or the address of an empty one")
     parser.add_argument("--kill-every", type=float, default=30, help="seconds between two kills of the worker")
     parser.add_argument("--kill-web-every", type=float, default=45, help="the same for a web process")
-    parser.add_argument("--lost", type=float, default=0.05, help="the share of answers that are lost")
-    parser.add_argument("--errors", type=float, default=0.05, help="the share of requests answered with 500")
-    parser.add_argument("--doubled", type=float, default=0.10, help="the share of webhooks that come twice")
-    parser.add_argument("--dropped", type=float, default=0.05, help="the share of webhooks that never come")
-    parser.add_argument("--mail", type=float, default=0.05, help="the share of mails that meet trouble")
+    parser.add_argument("--lost", type=_share, default=0.05, help="the share of answers that are lost")
+    parser.add_argument("--errors", type=_share, default=0.05, help="the share of requests answered with 500")
+    parser.add_argument("--doubled", type=_share, default=0.10, help="the share of webhooks that come twice")
+    parser.add_argument("--dropped", type=_share, default=0.05, help="the share of webhooks that never come")
+    parser.add_argument("--mail", type=_share, default=0.05, help="the share of mails that meet trouble")
     parser.add_argument("--catch-up", type=float, default=180, help="faults go on for so many seconds while work waits")
     parser.add_argument("--refuse-duplicates", action="store_true", help="a supplier that refuses what it has already")
     return parser.parse_args()
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 0.5:
+        raise argparse.ArgumentTypeError("a share of 1, at most 0.5")
+    return share
 
 
 def _run(world: World, options: argparse.Namespace) -> Run:
