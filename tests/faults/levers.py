@@ -73,12 +73,14 @@ class Levers:
         for trap in sorted(self._traps.glob(f"{name}.*")):
             try:
                 action = trap.read_text()
-                # Whoever removes it is the one who has stepped on it.
-                trap.unlink()
+                # Whoever takes it away is the one who has stepped on it; a test that finds it gone finds who dies, too.
+                if action == KILL:
+                    trap.rename(self._dead / str(os.getpid()))
+                else:
+                    trap.unlink()
             except FileNotFoundError:
                 continue
             if action == KILL:
-                (self._dead / str(os.getpid())).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             if action == RAISE:
                 raise Tripped(name)
