@@ -6,7 +6,8 @@ Never imported by a test. The shop is made by wsgi.py itself; what differs is on
 * somebody listens to the failpoints and kills the process at the one that is armed;
 * it waits for an answer of Stripe's not as long as in production, so that a test can have Stripe say nothing;
 * the web server starts a process again however often it dies, where granian gives up when one dies twice in seconds;
-* the worker looks into its queue more often, and does the periodic work when a test rings for it, not by the minute.
+* the worker looks into its queue more often, and does the periodic work when a test rings for it, not by the minute;
+* templates are compiled by the process that is started first, and not again by each that follows.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from functools import partial
 from pathlib import Path
 
 import stripe
+from flask import Flask
 from granian.server.common import AbstractServer
 from huey import Huey, signals
 from huey.api import Task
+from jinja2 import FileSystemBytecodeCache
 
 from services import clock, failpoints
 from services.payments import stripe_gateway
@@ -32,6 +35,9 @@ clock.SystemClock = partial(MovedClock, levers)  # type: ignore[assignment, misc
 stripe_gateway.TIMEOUT = STRIPE_TIMEOUT
 stripe.HTTPClient.INITIAL_DELAY = 0.05
 failpoints.listen(levers.reached)
+templates = Path(os.environ["INSTANCE"]) / "templates"
+templates.mkdir(exist_ok=True)
+Flask.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(str(templates))}
 # When it started whom again is what granian tells a crash loop by.
 AbstractServer.respawned_wrks = property(lambda _server: {}, lambda _server, _times: None)  # type: ignore[assignment]
 
