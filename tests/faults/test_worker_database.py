@@ -60,7 +60,8 @@ def finished(money: MoneyWorld, order: Order) -> Callable[[], bool]:
 
     def condition() -> bool:
         verified = money.fulfilment(order).status is FulfilmentStatus.VERIFIED
-        return verified and {mail.status for mail in db.session.query(Mail)} == {MailStatus.SENT}
+        mails = db.session.query(Mail).filter_by(subject_key=f"order:{order.id}")
+        return verified and {mail.status for mail in mails} == {MailStatus.SENT}
 
     return condition
 
