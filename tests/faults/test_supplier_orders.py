@@ -14,7 +14,7 @@ from services.suppliers.esim_access import ERRORS
 from tests import both_databases
 from tests.faults import trade
 from tests.faults.running_shop import RunningShop
-from tests.faults.trade import KINDS, ORDER, TOPUP
+from tests.faults.trade import KINDS, ORDER, QUERY, TOPUP
 from tests.money_world import varied
 
 # One code for each meaning that a code can have, and one that nobody knows.
@@ -115,6 +115,18 @@ def test_supplier_06_the_supplier_answers_with_broken_json(
     check_requests(running_shop, kind, fault)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@varied("fault", ["500", "bad_json", "timeout_before"])
+def test_supplier_06_a_question_gets_no_useful_answer(running_shop: RunningShop, kind: OrderKind, fault: str) -> None:
+    """What only asks is asked again, as often as it takes; nothing is ordered twice because of it."""
+    basket = trade.fill_basket(running_shop, kind)
+    running_shop.supplier.fault(QUERY, fault, count=4)
+    order = trade.pay(running_shop, basket)
+    trade.deliver(running_shop, order)
+    assert asked(running_shop, kind) == 1
+    assert running_shop.supplier.counters()["faults"] == {fault: 4}
+
+
 def check_requests(running: RunningShop, kind: OrderKind, fault: str) -> None:
     """Check how often the supplier was asked: a top-up that shows in the totals is never asked for again."""
     assert asked(running, kind) == (1 if fault in LOST and kind is OrderKind.RENEWAL else 2)
@@ -186,8 +198,7 @@ def test_supplier_23_a_refusal_follows_an_unknown_outcome(running_shop: RunningS
 
 def unknown(running: RunningShop, order: Order) -> bool:
     """Return whether nobody knows what became of the request for an order."""
-    (attempt,) = running.money.supplier_attempts(order)
-    return attempt.status is SupplierAttemptStatus.UNKNOWN
+    return [each.status for each in running.money.supplier_attempts(order)] == [SupplierAttemptStatus.UNKNOWN]
 
 
 @both_databases

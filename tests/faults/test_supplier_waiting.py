@@ -104,6 +104,23 @@ def test_supplier_22_a_renewal_is_accepted_and_the_figures_do_not_grow(running_s
     assert (running_shop.money.requests(TOPUP), stuck(running_shop)) == (1, [])
 
 
+@both_databases
+def test_supplier_22_the_figures_grow_after_the_money_went_back(running_shop: RunningShop) -> None:
+    """What the supplier adds after all is nobody's: a person is told, and the buyer hears nothing of it."""
+    basket = trade.fill_basket(running_shop, OrderKind.RENEWAL)
+    running_shop.supplier.fault(TOPUP, "error:310402")
+    order = trade.pay(running_shop, basket)
+    running_shop.calm()
+    trade.pass_time(running_shop, hours=25)
+    trade.refund(running_shop, order, cause="late")
+    esim = running_shop.money.esim_of(order)
+    running_shop.supplier.orders.top_up(f"{order.public_id}-1", esim.supplier_esim_id, "TOPUP_SIM-MC-1-7", None)
+    for _run in range(2):
+        running_shop.reconcile()
+        assert [(kind, code) for kind, code, _order in stuck(running_shop)] == [(StuckKind.FINDING, "topup_unknown")]
+    trade.check_refunded(running_shop, order, cause="late", sold=1)
+
+
 @varied("fault", ["timeout_before", "500", "429", "bad_json"])
 def test_supplier_25_the_supplier_is_down_for_hours(running_shop: RunningShop, fault: str) -> None:
     """Whatever was paid meanwhile is delivered once when it is back, and every buyer was told once that it is late."""
