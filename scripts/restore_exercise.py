@@ -45,15 +45,16 @@ def main() -> int:
     arguments = parser.parse_args()
     wanted = ("postgresql", "sqlite") if arguments.database == "both" else (arguments.database,)
     problems = 0
-    for name in wanted:
-        try:
-            problems += exercise(name, arguments.server)
-        except NotHere as error:
-            say(f"NOT TRIED on PostgreSQL: {error}")
-            problems += arguments.database == "postgresql"
-        except (CommandFailed, LookupError, Lost, RuntimeError, TimeoutError) as error:
-            say(f"STOPPED: {error}")
-            problems += 1
+    with tempfile.TemporaryDirectory(prefix="restore-exercise-") as folder:
+        for name in wanted:
+            try:
+                problems += exercise(name, arguments.server, Path(folder) / name)
+            except NotHere as error:
+                say(f"NOT TRIED on PostgreSQL: {error}")
+                problems += arguments.database == "postgresql"
+            except (CommandFailed, LookupError, Lost, RuntimeError, TimeoutError) as error:
+                say(f"STOPPED: {error}")
+                problems += 1
     return 1 if problems else 0
 
 
@@ -62,11 +63,11 @@ def say(line: str = "") -> None:
     print(line, flush=True)
 
 
-def exercise(name: str, server: str) -> int:
-    """Run the exercise on one database, and return how many checks failed."""
+def exercise(name: str, server: str, folder: Path) -> int:
+    """Run the exercise on one database, in a folder of its own, and return how many checks failed."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="restore-exercise-") as folder, ExitStack() as stack:
-        shop = stack.enter_context(running_shop(Path(folder), name, server))
+    folder.mkdir()
+    with running_shop(folder, name, server) as shop:
         step = Steps(shop.database.name)
         story = Story(shop)
         step(f"the shop runs at {shop.url}: web server and worker, by the Procfile's lines")
