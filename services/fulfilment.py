@@ -137,7 +137,8 @@ def _release(shop: Shop, order_id: int, *, again: bool = False, reason: str = ""
     """Give the lease back and set when to look again: at once after a step, later and later while nothing moves."""
     now = shop.clock.now()
     with shop.transaction() as session:
-        fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True)
+        # Locked, so that a dispute or a hold that comes in between keeps its reason.
+        fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
         fulfilment.lease_until = None
         if fulfilment.status not in WORKED_ON:
             fulfilment.next_try_at = None

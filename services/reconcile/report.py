@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from models import db
+from services.database_faults import Fault, fault_of
 from services.payments import PaymentError
 from services.suppliers import SupplierError
 
@@ -27,12 +29,18 @@ class Report:
 
     @contextmanager
     def looking_at(self, what: str) -> Iterator[None]:
-        """Note when something cannot be looked up, and go on: one row must not keep all others from being found."""
+        """Note when something cannot be looked up, and go on: one row must not keep all others from being found.
+
+        A database that is away does: it would be away for all of them.
+        """
         try:
             yield
         except (PaymentError, SupplierError) as error:
             log.warning("%s: %s", what, error)
             self.errors += 1
-        except Exception:
+        except Exception as error:
+            db.session.rollback()
+            if fault_of(error) is Fault.UNREACHABLE:
+                raise
             log.exception("%s could not be reconciled", what)
             self.errors += 1
