@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -53,17 +53,6 @@ def notice(
         .values(**reopened)
         .execution_options(synchronize_session=False)
     )
-
-
-def clear(session: Session, kinds: Collection[FindingKind], seen_before: datetime, now: datetime) -> int:
-    """Settle the findings of some kinds that were not seen again since `seen_before`, and return how many."""
-    gone = session.execute(
-        update(Finding)
-        .where(Finding.kind.in_(kinds), Finding.settled_at.is_(None), Finding.seen_at < seen_before)
-        .values(settled_at=now)
-        .execution_options(synchronize_session=False)
-    )
-    return int(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def clear_one(session: Session, kind: FindingKind, reference: str, now: datetime) -> None:

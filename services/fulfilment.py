@@ -58,19 +58,6 @@ def fulfil(shop: Shop, order_id: int) -> None:
             return
 
 
-def retry(shop: Shop, order_id: int) -> bool:
-    """Put a held order back to where it was and look at it at once; return False when it is not held.
-
-    Whatever happened meanwhile is looked up before anything is sent again. Opens its own transaction.
-    """
-    with shop.transaction() as session:
-        fulfilment = session.get(Fulfilment, order_id, populate_existing=True, with_for_update=True)
-        if fulfilment is None or fulfilment.status is not FulfilmentStatus.HELD:
-            return False
-        rows.put_back(shop, fulfilment)
-    return True
-
-
 def look_again(shop: Shop, supplier_order_id: str | None, supplier_esim_id: str | None) -> None:
     """Make the order that a supplier's webhook hints at due now; unknown ones are ignored."""
     if supplier_order_id is None and supplier_esim_id is None:

@@ -48,6 +48,7 @@ from services.payments.settlement import Outcome, settle
 from services.payments.stripe_gateway import StripeGateway
 from services.renewals import preview
 from services.shop import Shop
+from services.staff_deliveries import NoSuchStep, Step, take_up
 from services.suppliers import PurchaseRequest
 from services.suppliers.esim_access import EsimAccess
 from services.usage import apply_reading, read
@@ -222,6 +223,13 @@ class MoneyWorld:
                 break
             self.clock.set(max(due, self.clock.now()))
         return self.fulfilment(order).status
+
+    def retry(self, order: Order) -> bool:
+        """Put a held order back to work, as staff would; return whether it was held."""
+        try:
+            return take_up(self.shop, order.public_id) is Step.RETRY
+        except NoSuchStep:
+            return False
 
     def refund(self, payment: Payment, amount_minor: int, cause: str = "goodwill") -> Refund:
         """Ask for a refund as staff would."""

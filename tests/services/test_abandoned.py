@@ -6,7 +6,6 @@ import pytest
 
 from models import AttemptStatus, FulfilmentStatus, OrderStatus
 from services.catalogue_sync import sync_catalogue
-from services.fulfilment import retry
 from services.payments.abandoned import cancel_abandoned
 from tests import both_databases
 from tests.money_world import MoneyWorld
@@ -72,8 +71,8 @@ def test_a_held_order_keeps_its_reason_and_goes_on_when_a_person_says_so(money: 
     assert (held.status, held.reason) == (FulfilmentStatus.HELD, "price_changed")
     assert money.mails(order, "order-delayed") == 1
     money.supplier.set_price("SIM-MC-1-7", price=None)
-    assert retry(money.shop, order.id)
-    assert not retry(money.shop, order.id)
+    assert money.retry(order)
+    assert not money.retry(order)
     money.keep_working(order)
     assert money.fulfilment(order).status is FulfilmentStatus.VERIFIED
     money.check(order)

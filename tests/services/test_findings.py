@@ -95,23 +95,6 @@ def test_what_went_away_by_itself_and_is_back_is_open_again(shop: Shop, clock: F
     assert (finding.noticed_at, finding.settled_at, finding.details) == (clock.now(), None, "after")
 
 
-@both_databases
-def test_what_a_look_does_not_see_any_more_is_cleared(shop: Shop, factories: Factories, clock: FakeClock) -> None:
-    for reference in ("gone", "still there", "settled"):
-        notice(shop, reference=reference)
-    member = factories.make_staff()
-    settle(shop, rows()[2], member)
-    clock.advance(minutes=5)
-    began = clock.now()
-    notice(shop, reference="still there")
-    clock.advance(minutes=1)
-    with shop.transaction() as session:
-        assert findings.clear(session, [FindingKind.ESIM_REFUNDED], began, clock.now()) == 0
-        assert findings.clear(session, [KIND], began, clock.now()) == 1
-    assert [finding.settled_by for finding in rows()] == [None, None, member.id]
-    assert [finding.reference for finding in findings.open_findings(db.session())] == ["still there"]
-
-
 def test_details_are_cut_where_the_column_ends(session: Session, shop: Shop) -> None:
     notice(shop, "x" * 500)
     assert len(rows()[0].details) == findings.DETAILS_LENGTH

@@ -21,7 +21,7 @@ from models import (
     db,
 )
 from services.catalogue_sync import sync_catalogue
-from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again, retry
+from services.fulfilment import LEASE, due_fulfilments, fulfil, look_again
 from services.late_orders import give_up_held
 from services.money import GIGABYTE
 from tests import both_databases
@@ -246,8 +246,8 @@ def test_an_order_whose_outcome_stays_unknown_for_a_day_is_for_a_person(money: M
     held(money, order, "outcome_unknown")
     assert money.refunds(order) == []
     money.supplier.faults.clear()
-    assert retry(money.shop, order.id)
-    assert not retry(money.shop, order.id)
+    assert money.retry(order)
+    assert not money.retry(order)
     assert money.keep_working(order) is FulfilmentStatus.VERIFIED
     delivered(money, order)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from models import Finding, FindingKind, FulfilmentStatus, Order, OrderStatus, SupplierAttemptStatus, db
-from services.fulfilment import retry
 from services.identifiers import public_id
 from services.payments.settlement import Outcome
 from services.reconcile import reconcile
@@ -148,7 +147,7 @@ def test_an_order_in_doubt_whose_money_went_back_is_given_back(money: MoneyWorld
     money.refund(payment, PRICE)
     money.work()
     # Nobody can say yet whether there is something to give back.
-    retry(money.shop, order.id)
+    money.retry(order)
     money.supplier.fault(ORDER, "timeout_after_commit", count=None)
     money.work()
     assert (money.fulfilment(order).status, money.fulfilment(order).reason) == (FulfilmentStatus.HELD, "refunded")
@@ -162,7 +161,7 @@ def test_an_order_in_doubt_whose_money_went_back_is_given_back(money: MoneyWorld
 @both_databases
 def test_an_order_that_a_person_put_back_meanwhile_is_left_to_the_worker(money: MoneyWorld) -> None:
     order = in_doubt(money)
-    assert retry(money.shop, order.id)
+    assert money.retry(order)
     assert reconciled(money).outcomes == {}
     money.work()
     assert money.fulfilment(order).status is FulfilmentStatus.VERIFIED

@@ -9,7 +9,7 @@ import pytest
 from models import Esim, FulfilmentStatus, Order, OrderStatus, RefundStatus, db
 from services import usage
 from services.catalogue_sync import sync_catalogue
-from services.fulfilment import fulfil, retry
+from services.fulfilment import fulfil
 from services.fulfilment_steps import MOST_SENDS, SETTLING_TIMES
 from services.money import GIGABYTE
 from services.payments.settlement import Outcome
@@ -181,7 +181,7 @@ def test_a_renewal_that_is_taken_up_again_is_not_taken_for_another_one(money: Mo
     assert money.settle(paid_later) is Outcome.PAID
     money.work()
     money.supplier.fault(TOPUP, "timeout_after_commit")
-    assert retry(money.shop, first.id)
+    assert money.retry(first)
     assert money.keep_working(first) is FulfilmentStatus.VERIFIED
     renewed(money, first, second)
     check_sum(money, esim, gigabytes=5, days=44)
@@ -201,7 +201,7 @@ def test_a_renewal_that_arrived_late_is_recognised_beside_another_one(money: Mon
     money.supplier.faults.clear()
     assert money.settle(paid_later) is Outcome.PAID
     money.work()
-    assert retry(money.shop, first.id)
+    assert money.retry(first)
     assert money.keep_working(first) is FulfilmentStatus.VERIFIED
     renewed(money, first, second)
     check_sum(money, esim, gigabytes=5, days=44)
