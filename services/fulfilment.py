@@ -7,7 +7,8 @@ all end in `fulfil`, which works under a lease, so that one process at a time mo
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from enum import Enum, auto
 
 from sqlalchemy import or_, select, update
 
@@ -17,13 +18,14 @@ from services import fulfilment_rows as rows
 from services import fulfilment_steps as steps
 from services import late_orders
 from services.failpoints import failpoint
+from services.leases import LeasedShop, LeaseOver
 from services.order_states import WORKED_ON
 from services.shop import Shop
 from services.suppliers import PriceChanged, Refused, SupplierError, Waiting
 
 log = logging.getLogger(__name__)
 
-# Longer than the slowest answer of a supplier, so that a lease only ends under a process that died.
+# Longer than the slowest answer of a supplier, so that a lease only ends under a process that died or was suspended.
 LEASE = timedelta(seconds=90)
 # Seconds between looks: an allocation takes seconds, a supplier that is down takes longer.
 WAITS = (2, 4, 8, 15, 30, 60, 120, 300, 600)
@@ -31,31 +33,50 @@ WAITS = (2, 4, 8, 15, 30, 60, 120, 300, 600)
 SLOW_AFTER = 6
 
 
+class _Look(Enum):
+    """What looking at an order came to: the next state, no state any more, an answer or none that changes nothing."""
+
+    MOVED = auto()
+    ENDED = auto()
+    ANSWERED = auto()
+    SILENT = auto()
+
+
 def fulfil(shop: Shop, order_id: int) -> None:
     """Bring a paid order as far as it goes now, and say when to look again; opens its own transactions.
 
     Never raises for what a supplier says or does not say: a refusal, a wait and an unknown outcome are states.
     """
-    while _claim(shop, order_id):
+    while (lease := _claim(shop, order_id)) is not None:
         failpoint("fulfil.claimed")
-        if ends.stop_refunded(shop, order_id):
-            return
         try:
-            moved = _step(shop, order_id)
-        except PriceChanged:
-            ends.hold(shop, order_id, "price_changed")
+            look = _look(LeasedShop(**vars(shop), lease_until=lease), order_id)
+        except LeaseOver:
+            log.warning("order %s is left to others: its lease is over", order_id)
             return
-        except SupplierError as error:
-            if isinstance(error, Refused) and ends.refuse(shop, order_id, error):
-                return
-            log.warning("order %s waits: %s", order_id, error)
-            _release(shop, order_id, reason=_reason(error))
-            late_orders.mind(shop, order_id, answered=False)
+        if look in (_Look.ANSWERED, _Look.SILENT):
+            late_orders.mind(shop, order_id, answered=look is _Look.ANSWERED)
+        if look is not _Look.MOVED:
             return
-        _release(shop, order_id, again=moved)
-        if not moved:
-            late_orders.mind(shop, order_id, answered=True)
-            return
+
+
+def _look(shop: LeasedShop, order_id: int) -> _Look:
+    """Take the step that is next, and return what it came to."""
+    if ends.stop_refunded(shop, order_id):
+        return _Look.ENDED
+    try:
+        moved = _step(shop, order_id)
+    except PriceChanged:
+        ends.hold(shop, order_id, "price_changed")
+        return _Look.ENDED
+    except SupplierError as error:
+        if isinstance(error, Refused) and ends.refuse(shop, order_id, error):
+            return _Look.ENDED
+        log.warning("order %s waits: %s", order_id, error)
+        _release(shop, order_id, reason=_reason(error))
+        return _Look.SILENT
+    _release(shop, order_id, again=moved)
+    return _Look.MOVED if moved else _Look.ANSWERED
 
 
 def look_again(shop: Shop, supplier_order_id: str | None, supplier_esim_id: str | None) -> None:
@@ -102,9 +123,10 @@ def _step(shop: Shop, order_id: int) -> bool:
     return False
 
 
-def _claim(shop: Shop, order_id: int) -> bool:
-    """Take the lease on a fulfilment that is due; False when there is nothing to do or somebody else is at it."""
+def _claim(shop: Shop, order_id: int) -> datetime | None:
+    """Take the lease on a fulfilment that is due and return its end; None when nothing is due or somebody is at it."""
     now = shop.clock.now()
+    lease = now + LEASE
     with shop.transaction() as session:
         result = session.execute(
             update(Fulfilment)
@@ -114,10 +136,10 @@ def _claim(shop: Shop, order_id: int) -> bool:
                 Fulfilment.next_try_at <= now,
                 or_(Fulfilment.lease_until.is_(None), Fulfilment.lease_until < now),
             )
-            .values(lease_until=now + LEASE, tries=Fulfilment.tries + 1)
+            .values(lease_until=lease, tries=Fulfilment.tries + 1)
         )
         session.expire_all()
-        return bool(result.rowcount)  # type: ignore[attr-defined]
+        return lease if result.rowcount else None  # type: ignore[attr-defined]
 
 
 def _release(shop: Shop, order_id: int, *, again: bool = False, reason: str = "") -> None:

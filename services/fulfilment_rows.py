@@ -24,11 +24,14 @@ from models import (
 from services import usage
 from services.failpoints import failpoint
 from services.identifiers import public_id
+from services.leases import LeaseOver
 from services.order_states import FULFILMENT, WORKED_ON, sources
 from services.renewal_rules import with_topups
 from services.shop import Shop
 from services.suppliers import NotFound, OutcomeUnknown, PriceChanged, Profile, Reading, Refused, Waiting
 
+# How soon a request leaves after it was noted: whoever looks at it next reckons from then.
+PROMPTLY = timedelta(seconds=10)
 STAMPS = {
     FulfilmentStatus.ORDERED: "ordered_at",
     FulfilmentStatus.APPLIED: "applied_at",
@@ -118,8 +121,13 @@ def reading_before(session: Session, attempt: SupplierAttempt, esim_id: int) -> 
 
 @contextmanager
 def sending(shop: Shop, attempt: SupplierAttempt) -> Iterator[None]:
-    """Note what came of a request that brought nothing: nothing was bought by it, or nobody knows."""
+    """Note what came of a request that brought nothing: nothing was bought by it, or nobody knows.
+
+    Raises LeaseOver for one that was noted a while ago.
+    """
     failpoint("fulfil.intended")
+    if shop.clock.now() > attempt.sent_at + PROMPTLY:
+        raise LeaseOver
     try:
         yield
     except (Waiting, Refused, PriceChanged, NotFound):
