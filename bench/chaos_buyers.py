@@ -16,9 +16,9 @@ from sandbox.server import Sandbox
 GOOD_CARD, DECLINED, ASKS_BANK = "4242424242424242", "4000000000000002", "4000002760003184"
 LANGUAGES = ("en", "fr", "zh-hans")
 CURRENCIES = ("EUR", "USD", "CHF", "JPY")
-# Plans that can be renewed, and one by the day.
+# Plans that can be renewed; one by the day; and the one that runs out (SCARCE_PLAN).
 RENEWABLE = ("monaco-1gb-7-days", "monaco-3gb-30-days", "monaco-5gb-30-days", "riviera-5gb-15-days")
-PLANS = (*RENEWABLE, "monaco-1gb-a-day", "europe-5gb-30-days", "france-1gb-7-days")
+PLANS = (*RENEWABLE, "monaco-1gb-a-day", "europe-5gb-30-days", "france-1gb-7-days", "italy-1gb-7-days")
 
 # How many of all people do what, as shares of 1.
 CLICK_TWICE = 0.15

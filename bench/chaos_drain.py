@@ -1,6 +1,7 @@
 """After chaos: nothing goes wrong any more, time is skipped instead of waited for, and the shop has to come to rest.
 
-The worker then runs with a clock that is moved on (`chaos_clock`): step by step, to moments for which rows wait.
+The worker then runs with a clock that is moved on (`chaos_clock`), and so do the stand-ins: step by step, to moments
+for which rows wait.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Say = Callable[[str], None]
 GIVE_UP_AFTER_SECONDS = 600
 MOST_SKIPPED = timedelta(hours=72)
 # Time is skipped by steps of at least so much, so that rows that wait for moments close together wait together.
-SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=30), timedelta(minutes=8)
+SHORTEST_STEP, LONGEST_STEP = timedelta(seconds=30), timedelta(minutes=16)
 NEVER = datetime.max.replace(tzinfo=UTC)
 # Reconcile leaves alone what is younger than this; in the shop it comes by every five minutes.
 RECONCILE_AFTER = timedelta(minutes=5)
@@ -55,6 +56,9 @@ def come_to_rest(world: World, say: Say) -> Rest:
     call_off(world.sandbox)
     world.sandbox.stripe.wait_for_webhooks(20)
     clock, rest = MovedClock(world.instance), Rest()
+    # What Stripe forgets after a day it forgets after a day that was skipped, too.
+    world.sandbox.stripe.account.clock.follow(clock.now)
+    world.sandbox.esim_access.clock.follow(clock.now)
     deadline = time.monotonic() + GIVE_UP_AFTER_SECONDS
     world.worker.stop()
     clock.move_to(clock.now() + RECONCILE_AFTER)

@@ -8,6 +8,8 @@ from sandbox.server import Sandbox
 
 # Of the webhooks that are sent, so many are late by up to so many seconds, so that others overtake them.
 LATE, LATE_SECONDS = 0.10, 8.0
+# A plan of which the supplier has only so many, so that the money of all others goes back.
+SCARCE_PLAN, SCARCE_STOCK = "SIM-IT-1-7", 3
 # When the faults are called off, what Stripe still has to send again comes soon.
 LAST_RETRIES = (1.0, 2.0, 4.0)
 
@@ -39,6 +41,7 @@ def let_loose(sandbox: Sandbox, shares: Shares, seed: int) -> None:
     stripe.webhooks.chaos(**luck, seed=seed + 40)
     supplier.webhooks.chaos(**luck, seed=seed + 41)
     sandbox.inbox.server.chaos(shares.mail, seed=seed + 50)
+    supplier.set_stock(SCARCE_PLAN, SCARCE_STOCK)
 
 
 def call_off(sandbox: Sandbox) -> None:
