@@ -23,7 +23,7 @@ run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_P
 
 test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k renewal" for some of them
 	@$(BIN)/python -m scripts.chromium
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """After chaos: nothing goes wrong any more, time is skipped instead of waited for, and the shop has to come to rest.
 
-The worker then runs with a clock that is moved on (`chaos_clock`), and so do the stand-ins: step by step, to moments
-for which rows wait.
+The worker then runs with a clock that is moved on (`chaos_clock`), and Stripe goes by it: step by step, to moments for
+which rows wait.
 """
 
 from __future__ import annotations
@@ -56,9 +56,8 @@ def come_to_rest(world: World, say: Say) -> Rest:
     call_off(world.sandbox)
     world.sandbox.stripe.wait_for_webhooks(20)
     clock, rest = MovedClock(world.instance), Rest()
-    # What Stripe forgets after a day it forgets after a day that was skipped, too.
+    # What Stripe forgets after a day it forgets after a day that was skipped, too. The supplier forgets nothing.
     world.sandbox.stripe.account.clock.follow(clock.now)
-    world.sandbox.esim_access.clock.follow(clock.now)
     deadline = time.monotonic() + GIVE_UP_AFTER_SECONDS
     world.worker.stop()
     clock.move_to(clock.now() + RECONCILE_AFTER)

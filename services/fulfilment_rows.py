@@ -199,6 +199,10 @@ def move(shop: Shop, session: Session, order_id: int, target: FulfilmentStatus, 
     fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
     if fulfilment.status is FulfilmentStatus.HELD and target in WORKED_ON:
         setattr(fulfilment, STAMPS[target], shop.clock.now())
+        if fulfilment.reason == "refunded":
+            # It was held only for as long as nobody knew whether the supplier has it; now reconcile gives it back.
+            fulfilment.status = FulfilmentStatus.REFUSED
+        session.flush()
         return False
     if fulfilment.status not in sources(FULFILMENT, target):
         return False

@@ -231,6 +231,11 @@ def live_shop(app: Flask, sandbox: Sandbox, shop_port: int) -> Iterator[str]:
         sandbox.stripe.wait_for_webhooks(10)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say how far the model test goes (tests/faults/test_model.py)."""
+    parser.addoption("--model-examples", type=int, help="run so many examples, new ones without --hypothesis-seed")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the tests that share one server in one process."""
