@@ -136,6 +136,8 @@ def sending(shop: Shop, attempt: SupplierAttempt) -> Iterator[None]:
             row.sends -= 1
             # An earlier request without an answer keeps the outcome unknown.
             row.status = SupplierAttemptStatus.UNKNOWN if row.sends else SupplierAttemptStatus.WAITING
+            if not row.sends:
+                _end_refunded(session, row.order_id)
         raise
     except OutcomeUnknown:
         with shop.transaction() as session:
@@ -199,10 +201,9 @@ def move(shop: Shop, session: Session, order_id: int, target: FulfilmentStatus, 
     fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
     if fulfilment.status is FulfilmentStatus.HELD and target in WORKED_ON:
         setattr(fulfilment, STAMPS[target], shop.clock.now())
-        if fulfilment.reason == "refunded":
-            # It was held only for as long as nobody knew whether the supplier has it; now reconcile gives it back.
-            fulfilment.status = FulfilmentStatus.REFUSED
         session.flush()
+        # What is there after all is given back by reconcile.
+        _end_refunded(session, order_id)
         return False
     if fulfilment.status not in sources(FULFILMENT, target):
         return False
@@ -212,6 +213,14 @@ def move(shop: Shop, session: Session, order_id: int, target: FulfilmentStatus, 
         fulfilment.lease_until = fulfilment.next_try_at = None
     session.flush()
     return True
+
+
+def _end_refunded(session: Session, order_id: int) -> None:
+    """End an order whose money went back while nobody knew what the supplier had done, because now it is known."""
+    fulfilment = session.get_one(Fulfilment, order_id, populate_existing=True, with_for_update=True)
+    if fulfilment.status is FulfilmentStatus.HELD and fulfilment.reason == "refunded":
+        fulfilment.status = FulfilmentStatus.REFUSED
+        session.flush()
 
 
 def add_esim(shop: Shop, session: Session, order: Order, profile: Profile) -> Esim:
