@@ -14,7 +14,7 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test check bench chaos restore-exercise screenshots i18n fmt
+.PHONY: help run test model check bench chaos restore-exercise screenshots i18n fmt
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
@@ -24,6 +24,9 @@ run: .venv/installed $(MO) ## start the shop on its sandbox; PORT=8000 SANDBOX_P
 test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k renewal" for some of them
 	@$(BIN)/python -m scripts.chromium
 	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+
+model: .venv/installed-dev $(MO) ## random stories against the rules of the books; ARGS="--model-examples=5000 --hypothesis-seed=7"
+	$(BIN)/pytest -n 2 tests/faults/run_model.py $(ARGS)
 
 check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
 	$(BIN)/ruff format --check .
