@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from random import Random
+from types import FrameType
 
 import httpx
 
@@ -36,6 +37,7 @@ from bench.chaos_world import World, WorldError, running_world
 LOOKERS = 33
 RENEWALS_EACH = 4
 PROGRESS_SECONDS = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Buyers who have not left by then are stuck.
 LONGEST_RUN_SECONDS = 3600
 
@@ -43,7 +45,8 @@ LONGEST_RUN_SECONDS = 3600
 def main() -> int:
     """Run it and print the table; 0 when every required zero is one, 1 when not, 2 when it could not run."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in SIGNALS:
+        signal.signal(number, _stop)
     folder = Path(tempfile.mkdtemp(prefix="shop-chaos-"))
     problems = True
     try:
@@ -62,6 +65,14 @@ def main() -> int:
             _say(f"the logs are kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """End the run in order; a second signal does not end the ending."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    _say(f"ended by {signal.Signals(number).name}")
+    sys.exit(128 + number)
 
 
 def _options() -> argparse.Namespace:
