@@ -26,7 +26,7 @@ test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k re
 	$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 model: .venv/installed-dev $(MO) ## random stories against the rules of the books; ARGS="--model-examples=5000 --hypothesis-seed=7"
-	$(BIN)/pytest -n 2 tests/faults/run_model.py $(ARGS)
+	$(BIN)/pytest -n 2 tests/faults/test_model.py $(ARGS)
 
 check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
 	$(BIN)/ruff format --check .

@@ -232,7 +232,7 @@ def live_shop(app: Flask, sandbox: Sandbox, shop_port: int) -> Iterator[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say how far the model test goes (tests/faults/run_model.py)."""
+    """Say how far the model test goes (tests/faults/test_model.py)."""
     parser.addoption("--model-examples", type=int, help="run so many examples, new ones without --hypothesis-seed")
 
 

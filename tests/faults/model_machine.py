@@ -135,10 +135,24 @@ class Model(RuleBasedStateMachine):
 
     # Buyers in the shop.
 
-    @initialize(target=orders, slug=st.sampled_from(PLANS[:2]), extent=extents, trouble=all_troubles)
-    def first_order(self, slug: str, extent: int, trouble: tuple[Any, ...]) -> Any:
+    @initialize(
+        target=orders,
+        slug=st.sampled_from(PLANS[:2]),
+        extent=extents,
+        trouble=all_troubles,
+        renews=st.booleans(),
+    )
+    def first_order(self, slug: str, extent: int, trouble: tuple[Any, ...], renews: bool) -> Any:
+        """Begin with a purchase, or, so that renewals are as common as purchases, with one that has gone well."""
+        if not renews:
+            self._arm(trouble)
+            return self._buy(0, slug, "EUR", 0, extent)
+        bought = self._buy(0, slug, "EUR", 0, DELIVERED)
+        renewal = self.people.renew(bought, slug)
+        assert renewal is not None, "an eSIM that has just been delivered cannot be renewed"
         self._arm(trouble)
-        return self._buy(0, slug, "EUR", 0, extent)
+        self._go_as_far_as(renewal, extent)
+        return multiple(bought, renewal)
 
     @rule(
         target=orders,
