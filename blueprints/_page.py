@@ -13,6 +13,7 @@ from blueprints._page_cache import is_public_page
 from blueprints._static import inline_stylesheet
 from config import Settings
 from services.countries import country_name, join_names
+from services.devices import Device, recognise
 from services.languages import LANGUAGES, Language
 from services.money import CURRENCIES
 
@@ -27,6 +28,7 @@ def prepare_page(app: Flask, settings: Settings) -> None:
         current_user=current_user,
         is_public_page=is_public_page,
         language_links=language_links,
+        reading_device=reading_device,
         stylesheet=inline_stylesheet(),
         support_email=parseaddr(settings.smtp.mail_from)[1],
     )
@@ -53,6 +55,11 @@ def chosen_currency() -> str | None:
     """Return the currency that the address names, for carrying it along in links; None when it names none."""
     currency = request.args.get("currency")
     return currency if currency in CURRENCIES else None
+
+
+def reading_device() -> Device:
+    """Return the device that the page is read on; only for personal pages, a public one is the same for everybody."""
+    return recognise(request.headers.get("User-Agent", ""))
 
 
 def _country_name(code: str) -> str:

@@ -81,6 +81,7 @@ def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
         form=form,
         plan_name=overview.plan_name(db.session(), found.plan_id, current_language().code),
         install=_install(found) if wanted and not panel.ended else None,
+        own_address=current_shop().settings.shop_url + url_for("account.esim", public_id=found.public_id),
     )
 
 

@@ -17,7 +17,7 @@ from blueprints.orders.forms import RecipientForm
 from models import AttemptStatus, Order, OrderStatus, db
 from services import recipients
 from services.delivery import install_info
-from services.links import check_order_key, was_order_key
+from services.links import check_order_key, order_url, was_order_key
 from services.mail.messages import order_key
 from services.mail.redirection import MailState, mail_state
 from services.order_progress import codes_are_shown, progress_of
@@ -161,6 +161,8 @@ def _context(found: Order, answered: bool) -> dict[str, Any]:
         "install": install_info(found.esim, found.plan_facts)
         if found.esim is not None and codes_are_shown(found)
         else None,
+        # For the browser of the phone, when this one is part of an app: it was not let in yet.
+        "own_address": order_url(current_shop(), found),
         "change": _change(found),
         "refunded_minor": refunded_minor(db.session(), found),
         "signed_in": current_user.is_authenticated,
