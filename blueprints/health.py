@@ -31,6 +31,7 @@ PUBLIC_ENDPOINTS = (
     "pages.help",
     "pages.terms",
     "pages.privacy",
+    "pages.accessibility",
 )
 _PERSONAL = ("account", "checkout", "claim", "email", "orders", "password-reset", "renew/esims", "sign-in", "sign-up")
 _HOUR = "public, max-age=3600"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import render_template
 
 from blueprints._page_cache import public_page
 from blueprints.pages import blueprint
+
+# When somebody last compared the accessibility statement with the shop (docs/accessibility.md).
+ACCESSIBILITY_TESTED_ON = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 @blueprint.get("/compatibility")
@@ -41,3 +46,10 @@ def terms() -> str:
 def privacy() -> str:
     """Show what is kept about a visitor and why."""
     return render_template("pages/privacy.html")
+
+
+@blueprint.get("/accessibility")
+@public_page()
+def accessibility() -> str:
+    """Show what was tested for everybody to be able to use the shop, what falls short, and how to report a barrier."""
+    return render_template("pages/accessibility.html", tested_on=ACCESSIBILITY_TESTED_ON)
