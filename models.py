@@ -7,7 +7,7 @@ one settling payment and one live attempt per order, one fulfilment per order, o
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -426,6 +426,18 @@ class Esim(Base):
     packages: Mapped[list[Package]] = relationship(back_populates="esim", order_by="Package.id")
 
     __table_args__ = (UniqueConstraint("supplier", "supplier_esim_id"),)
+
+
+class UsageDay(Base):
+    """How much an eSIM had used, all in all, at the last figure of one day of Monaco's."""
+
+    __tablename__ = "usage_days"
+
+    esim_id: Mapped[int] = mapped_column(ForeignKey("esims.id", ondelete="cascade"), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    used_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (CheckConstraint("used_bytes >= 0", name="used"),)
 
 
 class Package(Base):

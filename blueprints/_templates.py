@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ def prepare_templates(app: Flask, settings: Settings) -> None:
     environment.newstyle_gettext = True  # type: ignore[attr-defined]
     environment.globals.update({"_": _gettext, "gettext": _gettext, "ngettext": _ngettext, "url_for": _url_for})
     environment.filters.update(money=_money, data=_data, moment=_moment, day=_day, number=_number, share=_share)
-    environment.filters.update(duration=_duration, age=_age)
+    environment.filters.update(duration=_duration, age=_age, date=_date)
     environment.globals.update(languages=LANGUAGES, sandbox_url=settings.sandbox_url, shop_url=settings.shop_url)
 
     def make_globals(d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
@@ -128,6 +128,10 @@ def _moment(moment: datetime) -> str:
 
 def _day(moment: datetime) -> str:
     return money.format_day(moment, _texts().locale)
+
+
+def _date(day: date) -> str:
+    return money.format_date(day, _texts().locale)
 
 
 def _number(value: int) -> str:

@@ -133,7 +133,7 @@ class Traveller:
 
     def use_half(self) -> None:
         """Use half of the data at the supplier and wait until the panel shows it."""
-        panel, left = self.page.url, self.page.locator("#usage progress")
+        panel, left = self.page.url, self.page.locator("#usage data")
         before = int(left.get_attribute("value") or 0)
         digits = (self.page.locator("main bdi").first.inner_text()).split()[-1]
         self.page.goto(f"{self.sandbox_url}/esims/")

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from babel.core import get_global
+from babel.core import Locale, get_global
 from babel.dates import format_date as babel_format_date
 from babel.dates import format_time, format_timedelta, get_datetime_format
 from babel.numbers import (
@@ -121,6 +121,12 @@ def format_day(moment: datetime | date, locale: str) -> str:
     """Return the day of a moment, in Monaco's time."""
     day = moment.astimezone(MONACO).date() if isinstance(moment, datetime) else moment
     return babel_format_date(day, format="long", locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def format_date(day: date, locale: str) -> str:
+    """Return a day of this year, without the year."""
+    return babel_format_date(day, format=str(Locale.parse(locale).datetime_skeletons["MMMd"]), locale=locale)
 
 
 def format_duration(duration: timedelta, locale: str) -> str:

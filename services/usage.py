@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from models import Esim, EsimStatus
-from services import usage_rules
+from services import usage_history, usage_rules
 from services.shop import Shop
 from services.suppliers import Reading, SupplierError
 
@@ -53,6 +53,8 @@ def apply_reading(session: Session, esim: Esim, reading: Reading, now: datetime)
             setattr(esim, name, value)
     _update_packages(esim)
     session.flush()
+    if reading.used_bytes is not None:
+        usage_history.note_days(session, [(esim.id, reading.used_bytes, reading.as_of)], now)
 
 
 def sync(shop: Shop) -> int:
@@ -141,6 +143,7 @@ def _read_in_bulk(shop: Shop, batch: Sequence[tuple[int, str]]) -> tuple[int, li
         _note_silence(shop, [esim_id for esim_id, _supplier_esim_id in batch])
         return 0, []
     closer: list[tuple[int, str]] = []
+    noted: list[usage_history.Figure] = []
     now = shop.clock.now()
     with shop.transaction() as session:
         esims = session.scalars(
@@ -154,10 +157,13 @@ def _read_in_bulk(shop: Shop, batch: Sequence[tuple[int, str]]) -> tuple[int, li
             if not _figures_are_enough(esim, figures.get(esim.supplier_esim_id), now):
                 closer.append((esim.id, esim.supplier_esim_id))
                 continue
-            esim.used_bytes, _total, esim.usage_as_of = figures[esim.supplier_esim_id]
+            used, _total, as_of = figures[esim.supplier_esim_id]
+            esim.used_bytes, esim.usage_as_of = used, as_of
             esim.usage_read_at = now
             esim.usage_silent_since = None
             _update_packages(esim)
+            noted.append((esim.id, used, as_of))
+        usage_history.note_days(session, noted, now)
     return len(esims) - len(closer), closer
 
 

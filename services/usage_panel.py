@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models import ClockStart, Esim, EsimStatus
 from services import usage_rules
+from services.money import MONACO
 from services.overview import PackageLine
 from services.suppliers import Capabilities
+from services.usage_days import KnownDay, Use, use_per_day
 from services.usage_rules import NotRenewable
 
 
@@ -37,6 +40,7 @@ class Panel:
     short: bool
     install_by: datetime | None
     packages: list[PackageLine]
+    per_day: list[Use]
     as_of: datetime | None
     age: timedelta | None
     silent: bool
@@ -51,7 +55,13 @@ class Panel:
         return self.used is not None and (self.total is not None or self.unlimited)
 
 
-def build_panel(esim: Esim, packages: list[PackageLine], capabilities: Capabilities, now: datetime) -> Panel:
+def build_panel(
+    esim: Esim,
+    packages: list[PackageLine],
+    known_days: Sequence[KnownDay],
+    capabilities: Capabilities,
+    now: datetime,
+) -> Panel:
     """Return what the panel of `esim` says at `now`; `esim.plan` has to be loaded."""
     status = usage_rules.effective_status(esim.status, esim.install_by, esim.expires_at, now)
     started = esim.activated_at is not None
@@ -78,6 +88,7 @@ def build_panel(esim: Esim, packages: list[PackageLine], capabilities: Capabilit
         short=not ended and usage_rules.is_short(ends_at, now),
         install_by=esim.install_by,
         packages=packages,
+        per_day=_per_day(esim, status, known_days, now),
         as_of=as_of,
         age=max(now - as_of, timedelta()) if as_of else None,
         silent=esim.usage_silent_since is not None,
@@ -86,3 +97,11 @@ def build_panel(esim: Esim, packages: list[PackageLine], capabilities: Capabilit
         asks_by_itself=not ended and usage_rules.is_stale(esim.usage_asked_at, interval, now),
         not_renewable=usage_rules.renewability(esim, esim.plan.supplier_topup_code, now).reason,
     )
+
+
+def _per_day(esim: Esim, status: EsimStatus, known_days: Sequence[KnownDay], now: datetime) -> list[Use]:
+    """Return the use of the last days, which are the last ones of its life for an eSIM that uses nothing any more."""
+    today = now.astimezone(MONACO).date()
+    still = status in usage_rules.ENDED or status is EsimStatus.DEPLETED
+    until = min(known_days[-1].day, today) if still and known_days else today
+    return use_per_day(known_days, esim.activated_at, until)

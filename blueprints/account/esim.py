@@ -9,8 +9,9 @@ from blueprints._language import current_language
 from blueprints._web import current_shop, is_htmx, limiter, now, render_page, see_other
 from blueprints.account import blueprint
 from blueprints.account.forms import NicknameForm
+from blueprints.account.chart import Chart, draw
 from models import Esim, EsimStatus, db
-from services import overview, usage
+from services import overview, usage, usage_history
 from services.delivery import InstallInfo, install_info
 from services.usage_panel import Panel, build_panel
 
@@ -24,7 +25,8 @@ def esim(public_id: str) -> Response:
     """Show what is left of an eSIM, how old that figure is, and what can be done."""
     found = _load(public_id)
     if is_htmx():
-        return render_page("account/esim.html", "account/_usage.html", esim=found, panel=_panel(found))
+        panel = _panel(found)
+        return render_page("account/esim.html", "account/_usage.html", esim=found, panel=panel, chart=_chart(panel))
     return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
 
 
@@ -65,7 +67,13 @@ def _load(public_id: str) -> Esim:
 
 def _panel(found: Esim) -> Panel:
     packages = overview.list_packages(db.session(), found.id, current_language().code)
-    return build_panel(found, packages, current_shop().supplier.capabilities, now())
+    # Before its activation an eSIM has used nothing, so there is nothing to ask for.
+    known_days = usage_history.list_days(db.session(), found.id) if found.activated_at else []
+    return build_panel(found, packages, known_days, current_shop().supplier.capabilities, now())
+
+
+def _chart(panel: Panel) -> Chart | None:
+    return draw(panel.per_day, from_the_right=current_language().direction == "rtl")
 
 
 def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
@@ -79,6 +87,7 @@ def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
         esim=found,
         panel=panel,
         form=form,
+        chart=_chart(panel),
         plan_name=overview.plan_name(db.session(), found.plan_id, current_language().code),
         install=_install(found) if wanted and not panel.ended else None,
         own_address=current_shop().settings.shop_url + url_for("account.esim", public_id=found.public_id),

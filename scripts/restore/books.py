@@ -29,6 +29,7 @@ VOLATILE = {
     "attempts": {"checked_at"},
     "findings": {"seen_at"},
     "esims": {"used_bytes", "usage_as_of", "usage_read_at", "usage_asked_at", "topups", "topups_read_at"},
+    "usage_days": {"day", "used_bytes"},
 }
 
 

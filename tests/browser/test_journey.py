@@ -73,7 +73,7 @@ def test_buy_install_watch_and_renew(open_demo_page: OpenPage, demo: Demo, code:
 
     traveller.claim_account()
     traveller.open_panel()
-    assert page.locator("#usage progress").get_attribute("value") == str(GIGABYTE)
+    assert page.locator("#usage data").get_attribute("value") == str(GIGABYTE)
     traveller.use_half()
 
     traveller.choose_renewal()
@@ -82,7 +82,7 @@ def test_buy_install_watch_and_renew(open_demo_page: OpenPage, demo: Demo, code:
     assert renewed != bought
     assert page.locator("#change").is_visible()
     traveller.open_panel()
-    assert page.locator("#usage progress").get_attribute("value") == str(GIGABYTE * 7 // 2)
+    assert page.locator("#usage data").get_attribute("value") == str(GIGABYTE * 7 // 2)
     traveller.open("renew", "guide")
     assert seen == PAGES
 

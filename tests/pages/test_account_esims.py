@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from models import Account, EsimStatus, Plan
+from models import Account, Esim, EsimStatus, Plan
+from services import usage_history
 from services.suppliers import Temporary
 from tests.account_world import World, counted_statements, make_world, reading_of, running
 from tests.services.mail_world import GIGABYTE, add_order
@@ -208,7 +209,7 @@ def test_the_page_costs_the_same_for_one_package_and_for_many_esims(world: World
         world.add_esim(account_id)
     with counted_statements(world.app) as many:
         visitor.get(f"/en/account/esims/{esim.public_id}")
-    assert len(many) == len(few) <= 4
+    assert len(many) == len(few) <= 5
 
 
 def test_a_reading_by_htmx_equals_a_fresh_load(world: World, account_id: int) -> None:
@@ -283,3 +284,106 @@ def test_the_codes_stand_on_the_page_of_a_new_esim_and_later_on_request(world: W
     assert "3F815" not in visitor.get(f"/en/account/esims/{in_use.public_id}").text
     assert "3F815" in visitor.get(f"/en/account/esims/{in_use.public_id}?install=1").text
     assert "3F815" not in visitor.get(f"/en/account/esims/{ended.public_id}?install=1").text
+
+
+def add_days(world: World, esim: Esim, *figures: tuple[int, int]) -> None:
+    """Note what the eSIM had used so many days ago."""
+    now = world.clock.now()
+    with world.app.app_context(), world.shop.transaction() as session:
+        for days, used in figures:
+            usage_history.note_days(session, [(esim.id, used, now - timedelta(days=days))], now)
+
+
+def rows_of_days(html: str) -> list[str]:
+    """Return the table of the use per day, a line for each row."""
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(.*?)</td></tr>", panel_of(html))
+    return [" | ".join(row) for row in rows]
+
+
+def test_the_ring_shows_what_is_left_and_names_it(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    for values, share, dashes in (
+        ({"used_bytes": GIGABYTE}, "80%", ["80.0 100"]),
+        ({"used_bytes": 5 * GIGABYTE - 1}, "0%", ["1 100"]),
+        ({"used_bytes": 5 * GIGABYTE}, "0%", []),
+        ({"used_bytes": 0}, "100%", ["100.0 100"]),
+    ):
+        esim = world.add_esim(account_id, **running(now, **values))
+        panel = panel_of(world.traveller().get(f"/en/account/esims/{esim.public_id}").text)
+        assert f'role="img" aria-label="Data left: {share}"' in panel
+        assert re.findall(r'pathLength="100" stroke-dasharray="([^"]+)"', panel) == dashes
+
+
+def test_use_per_day_is_bars_and_a_table(world: World, account_id: int) -> None:
+    esim = world.add_esim(account_id, **running(world.clock.now()))
+    add_days(world, esim, (1, GIGABYTE // 2), (0, GIGABYTE))
+    html = world.traveller().get(f"/en/account/esims/{esim.public_id}").text
+    assert rows_of_days(html) == ["Nov 21 | 512\u00a0MB", "Nov 22 | 512\u00a0MB"]
+    assert 'aria-label="Data used per day, Nov 21 to Nov 22.' in html
+    assert panel_of(html).count("<rect") == 2
+    assert "not known yet" not in html
+
+
+def test_use_of_days_without_a_figure_is_one_sum_and_a_correction_is_unknown(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    esim = world.add_esim(account_id, **running(now, activated_at=now - timedelta(days=5)))
+    add_days(world, esim, (4, 200 * 1024**2), (2, 900 * 1024**2), (1, 600 * 1024**2))
+    html = world.traveller().get(f"/en/account/esims/{esim.public_id}").text
+    assert rows_of_days(html) == [
+        "Nov 17 to Nov 18 | 200\u00a0MB",
+        "Nov 19 to Nov 20 | 700\u00a0MB",
+        "Nov 21 | Not known",
+        "Nov 22 | Not known",
+    ]
+    assert "-" not in "".join(rows_of_days(html))
+
+
+def test_use_per_day_that_is_not_known_is_said_and_not_drawn(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    unread = world.add_esim(account_id, **running(now))
+    unused = world.add_esim(account_id)
+    visitor = world.traveller()
+    panel = panel_of(visitor.get(f"/en/account/esims/{unread.public_id}").text)
+    assert "How much is used per day is not known yet." in panel
+    assert "chart" not in panel
+    assert "per day" not in panel_of(visitor.get(f"/en/account/esims/{unused.public_id}").text)
+
+
+def test_an_unlimited_plan_has_bars_and_no_ring(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    esim = world.add_esim(account_id, {"data_bytes": None}, **running(now, total_bytes=None))
+    add_days(world, esim, (1, GIGABYTE))
+    panel = panel_of(world.traveller().get(f"/en/account/esims/{esim.public_id}").text)
+    assert 'class="chart"' in panel
+    assert "ring" not in panel
+
+
+def test_an_esim_that_has_ended_shows_the_last_days_of_its_life(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    ended = running(now, activated_at=now - timedelta(days=30), expires_at=now - timedelta(days=20))
+    esim = world.add_esim(account_id, **ended)
+    add_days(world, esim, (22, GIGABYTE), (21, 2 * GIGABYTE))
+    html = world.traveller().get(f"/en/account/esims/{esim.public_id}").text
+    assert rows_of_days(html)[-1] == "Nov 1 | 1\u00a0GB"
+
+
+def test_the_last_days_stay_while_the_supplier_is_silent(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    esim = world.add_esim(account_id, **running(now, usage_silent_since=now - timedelta(hours=30)))
+    add_days(world, esim, (1, GIGABYTE))
+    html = world.traveller().get(f"/en/account/esims/{esim.public_id}").text
+    assert "Unknown at the moment" in html
+    assert rows_of_days(html) == ["Nov 21 | 1\u00a0GB", "Nov 22 | Not known"]
+
+
+def test_a_reading_by_htmx_brings_the_bar_of_today(world: World, account_id: int) -> None:
+    now = world.clock.now()
+    esim = world.add_esim(account_id, **running(now, usage_asked_at=None))
+    add_days(world, esim, (1, GIGABYTE))
+    world.supplier.readings[esim.supplier_esim_id] = reading_of(esim, used_bytes=2 * GIGABYTE, as_of=now)
+    visitor = world.traveller()
+    address = f"/en/account/esims/{esim.public_id}"
+    visitor.get(address)
+    answer = visitor.post(f"{address}/usage-reading", HTMX)
+    assert rows_of_days(answer.text) == ["Nov 21 | 1\u00a0GB", "Nov 22 | 1\u00a0GB"]
+    assert panel_of(answer.text) == panel_of(visitor.get(address).text)
