@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flask import Response, make_response, redirect, render_template, url_for
+from flask import Response, make_response, render_template, url_for
 from sqlalchemy.orm import Session
 
 from blueprints._visitor import grant_order
-from blueprints._web import current_shop, now, private, see_other
+from blueprints._web import current_shop, is_sent_by_htmx, now, private, see_other
 from models import Account, Order, OrderStatus, db
 from services.orders import OrderNotPending, Wish, find_by_checkout_key, is_as_wished, place_order
 from services.payments import GatewayRefused, GatewayUnavailable
@@ -47,7 +47,7 @@ def pay(order: Order) -> Response:
     if order.status is not OrderStatus.PENDING:
         return see_other(order_page)
     try:
-        return make_response(redirect(start_payment(current_shop(), order.id), code=303))
+        return see_other(start_payment(current_shop(), order.id))
     except OrderNotPending:
         return see_other(order_page)
     except (GatewayUnavailable, GatewayRefused) as error:
@@ -55,6 +55,8 @@ def pay(order: Order) -> Response:
 
 
 def _payment_unavailable(order: Order, *, refused: bool = False) -> Response:
-    response = make_response(render_template("orders/payment_unavailable.html", order=order, refused=refused), 503)
+    # htmx keeps an answer of 5xx away from the page, and this one says more than that nobody answered.
+    status = 200 if is_sent_by_htmx() else 503
+    response = make_response(render_template("orders/payment_unavailable.html", order=order, refused=refused), status)
     response.headers["Retry-After"] = "30"
     return private(response)

@@ -55,6 +55,11 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true" and request.headers.get("HX-Request-Type") != "full"
 
 
+def is_sent_by_htmx() -> bool:
+    """Return whether htmx asks, for a fragment or for a page of which it takes a part."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def render_page(page: str, fragment: str, status: int = 200, /, **context: Any) -> Response:
     """Return the fragment to htmx and the page that includes it to everybody else."""
     response = make_response(render_template(fragment if is_htmx() else page, **context), status)
@@ -64,7 +69,7 @@ def render_page(page: str, fragment: str, status: int = 200, /, **context: Any) 
 
 def see_other(location: str) -> Response:
     """Return a redirect after a POST (RFC 9110, section 15.4.4), in the way htmx follows when htmx asked."""
-    if is_htmx():
+    if is_sent_by_htmx():
         response = Response(status=204)
         response.headers["HX-Redirect"] = location
         return response
@@ -146,6 +151,9 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _error_page(status: int, title: str, advice: str) -> Response:
-    return private(
-        make_response(render_template("errors/error.html", status=status, title=title, advice=advice), status)
-    )
+    page = render_template("errors/error.html", status=status, title=title, advice=advice)
+    response = private(make_response(page, status))
+    if is_sent_by_htmx():
+        # The page takes the place of the whole content, wherever a fragment was to go.
+        response.headers.update({"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"})
+    return response
