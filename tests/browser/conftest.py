@@ -100,18 +100,18 @@ def open_demo_page(browser: Browser, demo: Demo) -> Iterator[OpenPage]:
 
 
 @contextmanager
-def windows(browser: Browser, shop_url: str) -> Iterator[OpenPage]:
+def windows(browser: Browser, shop_url: str, *expected: str) -> Iterator[OpenPage]:
     """Yield the function that opens a fresh visitor's window on a shop; paths begin with "/".
 
     `javascript=False` switches scripts off, `locale` and `color_scheme` are the visitor's. Whatever a page complains
     about on its console, a breach of the Content-Security-Policy above all, and every request that leaves this machine
-    fails the test at its end.
+    fails the test at its end, but for messages that hold something of EXPECTED or `expected`.
     """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(part in message.text for part in EXPECTED):
+        if message.type == "error" and not any(part in message.text for part in (*EXPECTED, *expected)):
             complaints.append(f"{message.location.get('url')}: {message.text}")
 
     def note_host(request: Request) -> None:

@@ -1,0 +1,101 @@
+"""Every page, in every language, at three widths: axe-core finds nothing, nothing is wider than the screen.
+
+One language is one test and costs about TODO seconds of one core, so twelve of them take TODO minutes on two.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, Page
+
+from sandbox.server import Sandbox
+from services.languages import LANGUAGES
+from tests.browser.conftest import PHONE, windows
+from tests.browser.visits import NOT_PAGES, Visit, World
+
+WIDTHS = (320, PHONE["width"], 1280)
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# What looks at colours; the rest is the same in the dark.
+COLOURS = ["color-contrast", "link-in-text-block"]
+# `target-size` (WCAG 2.2, 2.5.8) has a tag but is switched off unless it is asked for.
+RUN = """async (only) => {
+    const options = { runOnly: only, resultTypes: ["violations"], rules: { "target-size": { enabled: true } } };
+    if (only.type === "rule") delete options.rules;
+    const { violations } = await axe.run(document, options);
+    return violations.flatMap((each) => each.nodes.map((node) => `${each.id}: ${node.target} ${node.failureSummary}`));
+}"""
+# What some of the pages are there to say: a link has ended, an address is taken, Stripe does not answer.
+REFUSALS = ("status of 410", "status of 409", "status of 503")
+# As it came, before htmx and axe put anything into the page.
+INLINE = r"""(html) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    const found = [];
+    for (const element of page.querySelectorAll("*")) {
+        for (const { name, value } of element.attributes) {
+            if (name.startsWith("on") || name === "style" || /^\s*javascript:/i.test(value)) {
+                found.push(`${element.localName} has ${name}="${value.slice(0, 60)}"`);
+            }
+        }
+        if (element.localName === "script" && !element.src) found.push("an inline script");
+    }
+    return found;
+}"""
+
+
+def test_every_address_is_looked_at_or_excused(app: Flask, sandbox: Sandbox) -> None:
+    """A new page fails here until it is visited (visits.py), or stands among what is no page, with the reason."""
+    asked = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    visited = {visit.endpoint for visit in World(app, sandbox, "en").visits()} - {"error"}
+    assert visited & set(NOT_PAGES) == set()
+    assert asked == visited | set(NOT_PAGES)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_no_page_is_in_anybodys_way(app: Flask, sandbox: Sandbox, browser: Browser, live_shop: str, code: str) -> None:
+    """0 violations, no scrolling sideways, nothing inline, nothing on the console, no request to anywhere else."""
+    world = World(app, sandbox, code)
+    visits = world.visits()
+    faults: list[str] = []
+    with windows(browser, live_shop, *REFUSALS) as open_window:
+        stranger, owner = open_window(), open_window()
+        owner.goto(f"/{code}/sign-in")
+        owner.fill('main input[name="email"]', world.account.email)
+        owner.fill('main input[name="password"]', world.password)
+        owner.click('main form button[type="submit"]')
+        owner.wait_for_url(f"**/{code}/account")
+        for page in (stranger, owner):
+            # Or axe would read the colours half-way from light to dark.
+            page.emulate_media(reduced_motion="reduce")
+        for visit in visits:
+            faults += _look_at(owner if visit.signed_in else stranger, visit)
+        assert not faults, "\n".join(faults)
+
+
+def _look_at(page: Page, visit: Visit) -> list[str]:
+    """Open a page, bring it to its state, and return everything that is wrong with it."""
+    answer = page.goto(visit.path)
+    assert answer is not None, visit.name
+    faults = [*page.evaluate(INLINE, answer.text())]
+    visit.do(page)
+    page.evaluate(AXE)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": PHONE["height"]})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{wide} pixels wide at {width}")
+        faults += [f"at {width}: {fault}" for fault in _axe(page, {"type": "tag", "values": TAGS})]
+    page.set_viewport_size(PHONE)
+    page.emulate_media(color_scheme="dark")
+    faults += [f"dark: {fault}" for fault in _axe(page, {"type": "rule", "values": COLOURS})]
+    page.emulate_media(color_scheme="light")
+    return [f"{visit.name} ({page.url}): {fault}" for fault in faults]
+
+
+def _axe(page: Page, only: dict[str, Any]) -> list[str]:
+    found: list[str] = page.evaluate(RUN, only)
+    return found
