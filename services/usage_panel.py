@@ -56,11 +56,7 @@ class Panel:
 
 
 def build_panel(
-    esim: Esim,
-    packages: list[PackageLine],
-    known_days: Sequence[KnownDay],
-    capabilities: Capabilities,
-    now: datetime,
+    esim: Esim, packages: list[PackageLine], known_days: Sequence[KnownDay], capabilities: Capabilities, now: datetime
 ) -> Panel:
     """Return what the panel of `esim` says at `now`; `esim.plan` has to be loaded."""
     status = usage_rules.effective_status(esim.status, esim.install_by, esim.expires_at, now)

@@ -8,7 +8,7 @@ from datetime import date
 
 from services.usage_days import ONE_DAY, SHOWN, Use
 
-WIDTH, HEIGHT = 320, 132
+WIDTH, HEIGHT = 320, 126
 # The bars stand on this line and end below this one, where there is room for words above and below.
 BASE, TOP = 104, 20
 GAP = 5
