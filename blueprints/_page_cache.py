@@ -67,6 +67,11 @@ def is_public_page() -> bool:
     return FLAG in request.environ
 
 
+def is_kept_page() -> bool:
+    """Return whether the page cache keeps, and compresses, what is being answered when that is 200."""
+    return bool(request.environ.get(STORABLE))
+
+
 @dataclass(frozen=True)
 class _Encoded:
     body: bytes

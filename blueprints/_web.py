@@ -14,6 +14,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from blueprints._compression import prepare_compression
 from blueprints._language import prepare_language
 from blueprints._page import prepare_page
 from blueprints._page_cache import PageCache, is_public_page
@@ -87,6 +88,7 @@ def prepare_web(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    prepare_compression(app)
     prepare_language(app)
     # Its context processor would read the session for every page; templates get a lazy `current_user` instead.
     login_manager.init_app(app, add_context_processor=False)

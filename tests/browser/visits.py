@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask
 from playwright.sync_api import Page
@@ -199,8 +200,8 @@ class World:
 
     def _account(self) -> list[Visit]:
         now = self._shop.clock.now()
-        ends = {"status": EsimStatus.EXPIRED, "expires_at": now - timedelta(days=1)}
-        unused = {"activated_at": None, "expires_at": None, "install_by": now + timedelta(days=90)}
+        ends: dict[str, Any] = {"status": EsimStatus.EXPIRED, "expires_at": now - timedelta(days=1)}
+        unused: dict[str, Any] = {"activated_at": None, "expires_at": None, "install_by": now + timedelta(days=90)}
         low, long_ago = int(4.9 * GIGABYTE), now - timedelta(days=1)
         states = {
             "new": self._factories.make_esim(self.account, status=EsimStatus.NEW, **unused),
