@@ -7,14 +7,15 @@ from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlsplit
 
-from flask import Response, make_response, redirect, render_template, request, session, url_for
+from flask import Response, g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_limiter import RequestLimit
 from flask_login import current_user, login_user, logout_user
 from sqlalchemy import bindparam, select
 
-from blueprints._web import is_htmx, login_manager, private
+from blueprints._visitor import knows_orders_of_no_other
+from blueprints._web import is_htmx, is_sent_by_htmx, login_manager, private
 from models import Account, db
 
 View = Callable[..., Response]
@@ -61,7 +62,8 @@ def required_account() -> Account:
 
 
 def start_session(account: Account) -> None:
-    """Sign the account in on this browser, for as long as the cookie lives."""
+    """Sign the account in on this browser, for as long as the cookie lives; what others left here is forgotten."""
+    g.forget_copies = not _was_here_before(account)
     session.permanent = True
     login_user(account)
 
@@ -70,6 +72,28 @@ def end_session() -> None:
     """Sign out, and leave nothing of the visitor in this browser's cookie."""
     logout_user()
     session.clear()
+    g.forget_copies = True
+
+
+def forget_copies(response: Response) -> Response:
+    """Let the browser drop the pages it kept when this answer changes who is signed in (ADR 14).
+
+    Twice: browsers that know the header (W3C Clear Site Data; Safari 17, Chrome, Firefox) do it without a script, and
+    for the others the address that comes next tells shop.js.
+    """
+    if g.get("forget_copies"):
+        response.headers["Clear-Site-Data"] = '"storage"'
+        for name in ("Location", "HX-Redirect"):
+            if "#" not in (address := response.headers.get(name, "#")):
+                response.headers[name] = f"{address}#fresh"
+    return response
+
+
+def _was_here_before(account: Account) -> bool:
+    """Return whether all that this browser can have kept belongs to the account, which is about to sign in."""
+    before, _dot, _version = str(session.get("_user_id", "")).partition(".")
+    # A cookie of an account counts also when that was signed out elsewhere. Without one, a buyer who takes the account.
+    return before == str(account.id) if before else knows_orders_of_no_other(account)
 
 
 def safe_next(target: str | None) -> str | None:
@@ -102,7 +126,7 @@ def too_many_tries(limit: RequestLimit) -> Response:
 
 
 def _ask_to_sign_in() -> Response:
-    if is_htmx():
+    if is_htmx() or (request.method == "POST" and is_sent_by_htmx()):
         # The page that is open, not the fragment's address: that is where the visitor wants to be afterwards.
         current = urlsplit(request.headers.get("HX-Current-URL", ""))
         response = Response(status=401)

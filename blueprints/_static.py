@@ -22,6 +22,8 @@ from whitenoise import WhiteNoise
 SOURCE = Path(__file__).parent.parent / "static"
 PUBLISHED = frozenset({".js", ".svg", ".png", ".webmanifest"})
 COMPRESSIBLE = frozenset({".js", ".svg", ".webmanifest"})
+# A browser looks for a newer service worker where it got the last one: this file has an address that stays.
+WORKER = "js/worker.js"
 
 
 def prepare_static(app: Flask) -> None:
@@ -29,7 +31,7 @@ def prepare_static(app: Flask) -> None:
     contents = {
         file.relative_to(SOURCE).as_posix(): file.read_bytes()
         for file in sorted(SOURCE.rglob("*"))
-        if file.is_file() and file.suffix in PUBLISHED
+        if file.is_file() and file.suffix in PUBLISHED and file != SOURCE / WORKER
     }
     names = {path: _hashed_name(path, content) for path, content in contents.items()}
     edition = hashlib.sha256("\n".join(names.values()).encode()).hexdigest()[:16]
@@ -56,6 +58,13 @@ def inline_stylesheet() -> Markup:
     source = re.sub(r" ?([{};,]) ?", r"\1", source)
     source = re.sub(r": ", ":", source)
     return Markup(source.replace(";}", "}").strip())  # noqa: S704 - our own file
+
+
+@lru_cache(maxsize=1)
+def service_worker() -> str:
+    """Return the service worker as it is served: without comments and indentation."""
+    lines = (line.strip() for line in (SOURCE / WORKER).read_text(encoding="utf-8").splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 def _hashed_name(path: str, content: bytes) -> str:

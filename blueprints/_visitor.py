@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from flask import session
 from flask_login import current_user
+from sqlalchemy import exists, select
 
-from models import Order, OrderStatus, db
+from models import Account, Order, OrderStatus, db
 from services.identifiers import random_key
 from services.orders import find_by_checkout_key
 
 MOST_REMEMBERED = 20
+A_MOMENT = timedelta(hours=1)
 # Why a browser may open an order: it bought it, or (`_by_link`) it was let in by a link.
 BOUGHT_HERE = "1"
 
@@ -25,6 +29,18 @@ def open_checkout_key(subject: str) -> str:
         key = random_key()
         _remember("checkouts", subject, key)
     return key
+
+
+def just_bought(subject: str, now: datetime) -> Order | None:
+    """Return this browser's last order of `subject` when it was paid a moment ago: perhaps its buyer does not know.
+
+    Whoever lost the connection while paying comes back to where the order began, and would pay a second time.
+    """
+    key = _remembered("checkouts").get(subject)
+    order = find_by_checkout_key(db.session(), key) if key else None
+    if order is None or order.paid_at is None or now - order.paid_at > A_MOMENT or not may_see_order(order):
+        return None
+    return order
 
 
 def sent_checkout_key(subject: str, sent: str | None) -> str:
@@ -54,6 +70,13 @@ def may_see_order(order: Order) -> bool:
     """Return whether the order is that of the account signed in here, or this browser was let into it."""
     owned = current_user.is_authenticated and order.account_id == current_user.id
     return owned or _remembered("orders").get(order.public_id) in (BOUGHT_HERE, _by_link(order))
+
+
+def knows_orders_of_no_other(account: Account) -> bool:
+    """Return whether this browser was let into orders, and all of them are the account's."""
+    known = list(_remembered("orders"))
+    others = exists().where(Order.public_id.in_(known), Order.account_id != account.id)
+    return bool(known) and not db.session.scalar(select(others))
 
 
 def remember_email(email: str | None) -> None:

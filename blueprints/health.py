@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from blueprints._metrics import prepare_metrics, read_metrics
+from blueprints._static import service_worker
 from blueprints._web import current_shop, limiter
 from models import Plan, PlanState, db
 from services.languages import DEFAULT_LANGUAGE, LANGUAGES, best_language
@@ -80,6 +81,20 @@ def metrics() -> Response:
     body, content_type = read_metrics()
     response = make_response(body)
     response.headers.update({"Content-Type": content_type, "Cache-Control": "no-store"})
+    return response
+
+
+@blueprint.get("/worker.js")
+@limiter.exempt
+def worker() -> Response:
+    """Return the service worker, which the pages that can be kept register for themselves (ADR 14).
+
+    It stands at the root because a service worker may not serve what lies above it (W3C Service Workers, 3.4.3).
+    """
+    response = make_response(service_worker())
+    response.headers.update({"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache"})
+    response.add_etag()
+    response.make_conditional(request)
     return response
 
 

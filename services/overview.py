@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, String, bindparam, case, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
@@ -163,11 +162,9 @@ def list_packages(session: Session, esim_id: int, language: str) -> list[Package
     ]
 
 
-def first_plan_facts(session: Session, esim_id: int) -> dict[str, Any] | None:
-    """Return the facts of the plan that an eSIM came with, as they were sold."""
-    return session.scalar(
-        select(Order.plan_facts).where(Order.esim_id == esim_id, Order.kind == OrderKind.PURCHASE).limit(1)
-    )
+def first_order(session: Session, esim_id: int) -> Order | None:
+    """Return the order that bought an eSIM, with the facts of its plan as they were sold."""
+    return session.scalar(select(Order).where(Order.esim_id == esim_id, Order.kind == OrderKind.PURCHASE).limit(1))
 
 
 def plan_name(session: Session, plan_id: int, language: str) -> str:

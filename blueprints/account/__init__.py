@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from blueprints._access import forget_copies
 from blueprints._web import private
 
 blueprint = Blueprint("account", __name__)
@@ -12,7 +13,8 @@ blueprint = Blueprint("account", __name__)
 @blueprint.after_request
 def keep_private(response: Response) -> Response:
     """Keep every page of this area out of caches: each holds somebody's data or a form's token."""
-    return private(response)
+    return private(forget_copies(response))
 
 
-from blueprints.account import esim, overview, passwords, settings, sign_in  # noqa: E402, F401 - they add their addresses
+# They add their addresses.
+from blueprints.account import esim, overview, pack, passwords, settings, sign_in  # noqa: E402, F401

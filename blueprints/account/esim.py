@@ -6,10 +6,11 @@ from flask import Response, abort, request, url_for
 
 from blueprints._access import account_required, required_account, too_many_tries
 from blueprints._language import current_language
+from blueprints._pack import keep_of_esim
 from blueprints._web import current_shop, is_htmx, limiter, now, render_page, see_other
 from blueprints.account import blueprint
-from blueprints.account.forms import NicknameForm
 from blueprints.account.chart import Chart, draw
+from blueprints.account.forms import NicknameForm
 from models import Esim, EsimStatus, db
 from services import overview, usage, usage_history
 from services.delivery import InstallInfo, install_info
@@ -23,7 +24,7 @@ TO_INSTALL = (EsimStatus.NEW, EsimStatus.INSTALLED)
 @account_required
 def esim(public_id: str) -> Response:
     """Show what is left of an eSIM, how old that figure is, and what can be done."""
-    found = _load(public_id)
+    found = load_esim(public_id)
     if is_htmx():
         panel = _panel(found)
         return render_page("account/esim.html", "account/_usage.html", esim=found, panel=panel, chart=_chart(panel))
@@ -35,12 +36,12 @@ def esim(public_id: str) -> Response:
 @limiter.limit("60 per minute", on_breach=too_many_tries)
 def read_usage(public_id: str) -> Response:
     """Ask the supplier, as often as it allows, and show what is known then."""
-    found = _load(public_id)
+    found = load_esim(public_id)
     usage.read(current_shop(), found.id)
     if not is_htmx():
         install = request.args.get("install")
         return see_other(url_for("account.esim", public_id=public_id, install=install, _anchor="usage"))
-    found = _load(public_id)
+    found = load_esim(public_id)
     return _page(found, NicknameForm(formdata=None, nickname=found.nickname))
 
 
@@ -48,7 +49,7 @@ def read_usage(public_id: str) -> Response:
 @account_required
 def nickname(public_id: str) -> Response:
     """Give the eSIM a name of the traveller's own."""
-    found = _load(public_id)
+    found = load_esim(public_id)
     form = NicknameForm()
     if not form.validate():
         return _page(found, form, 422)
@@ -57,7 +58,7 @@ def nickname(public_id: str) -> Response:
     return see_other(url_for("account.esim", public_id=public_id, _anchor="nickname"))
 
 
-def _load(public_id: str) -> Esim:
+def load_esim(public_id: str) -> Esim:
     """Return the visitor's own eSIM; 404 for everybody else's."""
     found = overview.find_esim(db.session(), required_account().id, public_id)
     if found is None:
@@ -86,14 +87,15 @@ def _page(found: Esim, form: NicknameForm, status: int = 200) -> Response:
         status,
         esim=found,
         panel=panel,
-        form=form,
         chart=_chart(panel),
+        form=form,
         plan_name=overview.plan_name(db.session(), found.plan_id, current_language().code),
         install=_install(found) if wanted and not panel.ended else None,
+        keep=keep_of_esim(found),
         own_address=current_shop().settings.shop_url + url_for("account.esim", public_id=found.public_id),
     )
 
 
 def _install(found: Esim) -> InstallInfo | None:
-    facts = overview.first_plan_facts(db.session(), found.id)
-    return install_info(found, facts) if facts is not None else None
+    order = overview.first_order(db.session(), found.id)
+    return install_info(found, order.plan_facts) if order is not None else None

@@ -6,4 +6,4 @@ from flask import Blueprint
 
 blueprint = Blueprint("orders", __name__)
 
-from blueprints.orders import views  # noqa: E402, F401
+from blueprints.orders import pack, views  # noqa: E402, F401

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response, abort, make_response, render_template, request, session, url_for
 from flask_login import current_user
 
+from blueprints._pack import keep_of_order
 from blueprints._paying import pay
 from blueprints._rerun import repeatable
 from blueprints._visitor import grant_order_by_link, may_see_order, remember_email
@@ -37,12 +38,12 @@ def order(public_id: str) -> Response:
     key = request.args.get("key")
     if key is not None:
         return _open_with_key(public_id, key)
-    found = _load(public_id)
+    found = load_order(public_id)
     answered = _look_at_stripe(found)
     if found.status is OrderStatus.PENDING:
         # Read again: the payment may just have been recorded.
         db.session.expire_all()
-        found = _load(public_id)
+        found = load_order(public_id)
     return private(render_page("orders/order.html", "orders/_order_state.html", **_context(found, answered)))
 
 
@@ -52,13 +53,13 @@ def order(public_id: str) -> Response:
 @limiter.limit("20 per minute")
 def start_payment(public_id: str) -> Response:
     """Lead back to the payment page of an order that is not paid yet."""
-    return pay(_load(public_id))
+    return pay(load_order(public_id))
 
 
 @blueprint.get("/orders/<public_id>/receipt")
 def receipt(public_id: str) -> Response:
     """A receipt for printing; there is none before the payment."""
-    found = _load(public_id)
+    found = load_order(public_id)
     if found.paid_at is None:
         abort(404)
     return private(
@@ -71,7 +72,7 @@ def receipt(public_id: str) -> Response:
 @blueprint.get("/orders/<public_id>/recipient")
 def recipient(public_id: str) -> Response:
     """Say where the mails about the order go, and what correcting that would send again."""
-    found = _load(public_id)
+    found = load_order(public_id)
     return _recipient_page(found, RecipientForm(formdata=None, email=found.email))
 
 
@@ -81,7 +82,7 @@ def recipient(public_id: str) -> Response:
 @limiter.limit("20 per hour")
 def correct_recipient(public_id: str) -> Response:
     """Write to another address from now on, and send there what the buyer should have by now."""
-    found = _load(public_id)
+    found = load_order(public_id)
     form = RecipientForm()
     if not form.validate():
         return _recipient_page(found, form, 422)
@@ -118,7 +119,7 @@ def _link_has_ended(found: Order) -> Response:
     return private(make_response(render_template("orders/link_has_ended.html", order=found), 410))
 
 
-def _load(public_id: str) -> Order:
+def load_order(public_id: str) -> Order:
     """Return an order for its owner or for the browser that was let in; 404 for everybody else."""
     found = _find(public_id)
     if not may_see_order(found):
@@ -163,6 +164,7 @@ def _context(found: Order, answered: bool) -> dict[str, Any]:
         else None,
         # For the browser of the phone, when this one is part of an app: it was not let in yet.
         "own_address": order_url(current_shop(), found),
+        "keep": keep_of_order(found),
         "change": _change(found),
         "refunded_minor": refunded_minor(db.session(), found),
         "signed_in": current_user.is_authenticated,

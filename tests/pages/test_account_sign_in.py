@@ -23,7 +23,7 @@ def test_a_page_that_needs_an_account_comes_back_after_signing_in(world: World) 
     assert (answer.status_code, answer.location) == (303, "/fr/sign-in?next=/fr/account?page%3D2")
     assert 'name="next" value="/fr/account?page=2"' in visitor.get(answer.location).text
     answer = visitor.post("/fr/sign-in", email=EMAIL, password=PASSWORD, next="/fr/account?page=2")
-    assert (answer.status_code, answer.location) == (303, "/fr/account?page=2")
+    assert (answer.status_code, answer.location) == (303, "/fr/account?page=2#fresh")
     page = visitor.get(answer.location)
     assert page.status_code == 200
     assert page.headers["Cache-Control"] == "no-store"
@@ -42,7 +42,7 @@ def test_an_address_of_another_site_is_not_followed(world: World) -> None:
     visitor = world.visitor()
     visitor.get("/en/sign-in?next=//evil.example")
     answer = visitor.post("/en/sign-in", email=EMAIL, password=PASSWORD, next="//evil.example")
-    assert answer.location == "/en/account"
+    assert answer.location == "/en/account#fresh"
 
 
 def test_htmx_is_told_to_sign_in_with_the_page_it_was_on(world: World) -> None:
@@ -138,7 +138,7 @@ def test_from_signing_up_to_signed_in(world: World) -> None:
     weak = visitor.post(path, password="short")
     assert weak.status_code == 422
     assert 'id="password-error"' in weak.text
-    assert visitor.post(path, password=PASSWORD).location == "/fr/account"
+    assert visitor.post(path, password=PASSWORD).location == "/fr/account#fresh"
     assert EMAIL in visitor.get("/fr/account").text
     account = world.account()
     assert account is not None
