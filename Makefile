@@ -14,7 +14,7 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test model check bench chaos restore-exercise screenshots i18n fmt
+.PHONY: help run test model check weight lighthouse bench chaos restore-exercise screenshots i18n fmt
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
@@ -28,7 +28,7 @@ test: .venv/installed-dev $(MO) ## run every test, in a browser too; ARGS="-k re
 model: .venv/installed-dev $(MO) ## random stories against the rules of the books; ARGS="--model-examples=5000 --hypothesis-seed=7"
 	$(BIN)/pytest -n 2 tests/faults/test_model.py $(ARGS)
 
-check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations; then the tests
+check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, catalogues, migrations, weight; then the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(TYPED)
@@ -36,7 +36,14 @@ check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, 
 	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.check_catalogues
 	$(BIN)/python -m scripts.check_migrations
+	$(BIN)/python -m scripts.weight
 	@$(MAKE) --no-print-directory test
+
+weight: .venv/installed-dev $(MO) ## bytes of every page in every language; fails when one is too heavy
+	@$(BIN)/python -m scripts.weight
+
+lighthouse: .venv/installed-dev $(MO) ## Lighthouse on the pages that matter, five runs each; ARGS="--runs 1 --pages home,plan --languages en"
+	@$(BIN)/python -m scripts.lighthouse $(ARGS)
 
 bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello
 	$(BIN)/python -m bench
