@@ -42,7 +42,7 @@ check: .venv/installed-dev $(MO) ## formatting, lint, types, templates, arrows, 
 weight: .venv/installed-dev $(MO) ## bytes of every page in every language; fails when one is too heavy
 	@$(BIN)/python -m scripts.weight
 
-lighthouse: .venv/installed-dev $(MO) ## Lighthouse on the pages that matter, five runs each; ARGS="--runs 1 --pages home,plan --languages en"
+lighthouse: .venv/installed-dev $(MO) ## Lighthouse on the pages that matter, five runs each; ARGS="--runs 1 --pages home --languages en"
 	@$(BIN)/python -m scripts.lighthouse $(ARGS)
 
 bench: .venv/installed-dev $(MO) ## measure the pages against a bare Flask hello

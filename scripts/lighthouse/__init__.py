@@ -1,0 +1,1 @@
+"""Google's Lighthouse on the pages that matter, as phones see them."""
