@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from blueprints._language import current_language
 from blueprints._paying import finished_order, order_and_pay, pay
 from blueprints._rerun import repeatable
-from blueprints._visitor import known_email, open_checkout_key, remember_email, sent_checkout_key
+from blueprints._visitor import just_bought, known_email, open_checkout_key, remember_email, sent_checkout_key
 from blueprints._web import is_htmx, limiter, now, private, see_other
 from blueprints.checkout import blueprint
 from blueprints.checkout.forms import CheckoutForm
@@ -41,6 +41,10 @@ def checkout(slug: str) -> Response:
     choice = _choice(slug, request.args.get("days", ""), request.args.get("currency", ""))
     if is_htmx():
         return _summary(choice)
+    order = just_bought(slug, now()) if "new" not in request.args else None
+    if order is not None:
+        another = url_for("checkout.checkout", slug=slug, days=choice.days, currency=choice.plan.currency, new=1)
+        return private(make_response(render_template("checkout/just_bought.html", order=order, another=another)))
     esim = _esim_to_renew(choice.plan)
     if esim is not None and "new" not in request.args:
         page = render_template("checkout/renew_instead.html", choice=choice, esim=esim)
