@@ -143,7 +143,8 @@ class PageClient:
         )
         db.session.rollback()
         db.session.expire_all()
-        page = Page(response, response.request.full_path.rstrip("?"), page_rules.parse(response.text))
+        text = "" if (response.mimetype or "").startswith("image/") else response.text
+        page = Page(response, response.request.full_path.rstrip("?"), page_rules.parse(text))
         assert response.status_code == status, _unexpected(page, status)
         if response.mimetype == "text/html" and not 300 <= status < 400:
             whole = response.text.lstrip()[:9].lower() == "<!doctype"

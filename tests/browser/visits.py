@@ -32,6 +32,13 @@ NOT_PAGES = {
     "health.readyz": "one word for machines",
     "health.robots": "a file for crawlers",
     "health.sitemap": "a file for crawlers",
+    "health.worker": "a script",
+    "account.pack": "the page of account.copy, but for one sentence, as a file",
+    "account.qr": "a picture",
+    "account.reminder": "a file for calendars",
+    "orders.pack": "the page of orders.copy, but for one sentence, as a file",
+    "orders.qr": "a picture",
+    "orders.reminder": "a file for calendars",
     "renewal.your_esims": "a fragment of the renewal guide, which is visited signed in and not",
     # The staff's pages are in English, for a handful of people; the sign-in stands for their frame.
     "staff.order": "for staff",
@@ -181,6 +188,7 @@ class World:
                 self._visit("orders.order", state, public_id=order.public_id, signed_in=True)
                 for state, order in orders.items()
             ),
+            self._visit("orders.copy", public_id=verified, signed_in=True),
             self._visit("orders.receipt", public_id=verified, signed_in=True),
             self._visit("orders.receipt", "refunded", public_id=orders["refunded"].public_id, signed_in=True),
             self._visit("orders.recipient", public_id=verified, signed_in=True),
@@ -226,6 +234,7 @@ class World:
                 for state, esim in states.items()
             ),
             self._visit("account.esim", "codes", public_id=installed.public_id, query="?install=1", signed_in=True),
+            self._visit("account.copy", public_id=installed.public_id, signed_in=True),
             self._visit("renewal.choose", public_id=renewable, signed_in=True, do=_wait_for("#preview")),
             self._visit("renewal.choose", "refused", public_id=renewable, signed_in=True, do=_send("#preview form")),
             self._visit("renewal.choose", "not possible", public_id=states["ended"].public_id, signed_in=True),
