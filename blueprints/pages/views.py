@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from flask import render_template
+from flask import Response, render_template, request
 
 from blueprints._page_cache import public_page
+from blueprints._web import limiter, render_page
 from blueprints.pages import blueprint
+from blueprints.pages.phones import line_of
+from services.phones import LONGEST_QUERY, search
 
 # When somebody last compared the accessibility statement with the shop (docs/accessibility.md).
 ACCESSIBILITY_TESTED_ON = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 @blueprint.get("/compatibility")
+@limiter.limit("240 per minute", exempt_when=lambda: not request.args)
 @public_page()
-def compatibility() -> str:
-    """Show how to find out whether a phone takes an eSIM."""
-    return render_template("pages/compatibility.html")
+def compatibility() -> Response:
+    """Show how to find out whether a phone takes an eSIM, and what the list says of the one that was typed.
+
+    Only the page without a query is kept: anybody can type anything.
+    """
+    query = request.args.get("phone", "").strip()[:LONGEST_QUERY]
+    found = search(query)
+    lines = [line_of(phone) for phone in found.phones]
+    return render_page(
+        "pages/compatibility.html", "pages/compatibility.htmx.html", query=query, lines=lines, total=found.total
+    )
 
 
 @blueprint.get("/install")

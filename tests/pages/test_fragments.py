@@ -33,6 +33,7 @@ WALKED = {
     "post account.read_usage",
     "get renewal.choose",
     "get renewal.your_esims",
+    "get pages.compatibility",
 }
 
 
@@ -56,6 +57,8 @@ def entered(page: Page, **values: str | bool) -> Page:
                     option.attrs.pop("selected", None)
                     if option["value"] == value:
                         option["selected"] = ""
+            elif control.get("type") == "search":
+                control["value"] = value
             elif control.get("type") == "radio":
                 control.attrs.pop("checked", None)
                 if control["value"] == value:
@@ -93,6 +96,12 @@ def test_plan_list(client: PageClient, values: dict[str, str], status: int) -> N
 @pytest.mark.parametrize(("values", "status"), [({"days": "5", "currency": "USD"}, 200), ({"days": "99"}, 422)])
 def test_plan_price(client: PageClient, values: dict[str, str], status: int) -> None:
     assert_swap_of_form(client, f"/en/plans/{DAILY_PLAN}", "Update the price", values, status)
+
+
+@pytest.mark.parametrize("before", ["", "?phone=pixel", "?phone=nothing+at+all"])
+@pytest.mark.parametrize("phone", ["iphone 13", "nokia 3310", "", "galaxy"])
+def test_phones(client: PageClient, before: str, phone: str) -> None:
+    assert_swap_of_form(client, f"/en/compatibility{before}", "Look it up", {"phone": phone})
 
 
 @pytest.mark.parametrize("query", ["", "?days=3&currency=CHF", "?days=3&new=1"])
