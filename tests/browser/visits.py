@@ -127,6 +127,8 @@ class World:
             self._visit("account.sign_up"),
             self._visit("account.sign_up", "refused", do=_send("main form")),
             self._visit("account.password_reset"),
+            self._visit("pages.compatibility", "found", query="?phone=iphone"),
+            self._visit("pages.compatibility", "not on the list", query="?phone=galaxy+s21+fe"),
             self._visit("account.password_reset", "refused", do=_send("main form")),
             self._visit("account.link_sent"),
             self._visit("account.claim", token=claim),

@@ -53,17 +53,17 @@ def test_a_phone_is_found_without_javascript(client: PageClient) -> None:
     assert status(page).startswith("4 models on our list fit.")
     assert page.one("input[name=phone]")["value"] == "iphone13"
     assert "eSIM: yes" in page.text
-    assert "Two card trays and no eSIM, where it was bought in mainland China, Hong Kong, and Macau." in page.text
+    assert "Two card trays and no eSIM if bought in: mainland China, Hong Kong, and Macau" in page.text
     assert "Apple: About eSIM on iPhone" in page.text
     assert "November 24, 2026" in page.text
 
 
 def test_every_result_comes_with_its_traps(client: PageClient) -> None:
     for query, words in {
-        "iphone 14": "eSIM only, without a card tray, where it was bought in United States.",
+        "iphone 14": "eSIM only, without a card tray, if bought in: United States",
         "iphone 17": "United States, Canada, Japan, and 9 other countries",
-        "iphone air": "Bought in mainland China, it may only take eSIMs of operators there.",
-        "galaxy s20": "Some that were bought in mainland China, Hong Kong, South Korea, and 2 other countries have no",
+        "iphone air": "Perhaps only eSIMs of operators there if bought in: mainland China",
+        "galaxy s20": "Some have no eSIM if bought in: mainland China, Hong Kong, South Korea, and 2 other countries",
         "ipad mini": "Only the Wi-Fi + Cellular version.",
         "pixel 2": "Its eSIM only works with Google Fi.",
     }.items():
