@@ -73,7 +73,7 @@ def see_other(location: str) -> Response:
     if is_sent_by_htmx():
         response = Response(status=204)
         response.headers["HX-Redirect"] = location
-        return response
+        return private(response)
     return make_response(redirect(location, code=303))
 
 

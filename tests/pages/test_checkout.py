@@ -260,7 +260,7 @@ def test_an_order_whose_payment_a_bank_is_confirming_does_not_change(
 def test_a_second_esim_can_be_bought_afterwards(client: PageClient, shop: Shop, sandbox: Sandbox) -> None:
     check_out(client)
     pay_order(shop, sandbox, only_order())
-    check_out(client)
+    check_out(client, checkout_path(query="?new=1"))
     first, second = all_orders()
     assert (first.status, second.status) == (OrderStatus.PAID, OrderStatus.PENDING)
     assert len(sandbox.stripe.objects("cs")) == 2

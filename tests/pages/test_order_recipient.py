@@ -220,7 +220,7 @@ def test_a_cancelled_order_has_no_address_to_correct(client: PageClient, factori
 
 def test_the_next_purchase_begins_with_the_right_address(client: PageClient, order: Order) -> None:
     correct(client, order)
-    assert client.get(checkout_path()).one("#email")["value"] == RIGHT
+    assert client.get(checkout_path(query="?new=1")).one("#email")["value"] == RIGHT
 
 
 @pytest.mark.parametrize("signed_in", [False, True])

@@ -323,11 +323,15 @@ def test_a_stale_tab_is_led_to_the_order_that_is_paid_and_applied(
 
 
 def test_the_same_esim_can_be_renewed_again_afterwards(client: PageClient, money: MoneyWorld, esim: Esim) -> None:
-    for _ in range(2):
-        renew(client, esim)
+    for query in ("", "?again=1"):
+        renew(client, esim, query)
         pay_order(money.shop, money.sandbox, renewals()[-1])
         money.work()
         money.clock.advance(minutes=1)
+        page = client.get(renewal_path(esim))
+        assert words(page.one("h1")) == "You have just paid for this"
+        assert page.link("Go to the order") == f"/en/orders/{renewals()[-1].public_id}"
+        assert page.link("Renew it once more") == renewal_path(esim, "?again=1")
     assert len(renewals()) == 2
     assert money.at_supplier(esim).total_days == 21
 
