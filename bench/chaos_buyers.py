@@ -14,7 +14,7 @@ from bench.chaos_mail import Mailroom
 from sandbox.server import Sandbox
 
 GOOD_CARD, DECLINED, ASKS_BANK = "4242424242424242", "4000000000000002", "4000002760003184"
-LANGUAGES = ("en", "fr", "zh-hans")
+LANGUAGES = ("en", "fr", "zh-hans", "ar")
 CURRENCIES = ("EUR", "USD", "CHF", "JPY")
 # Plans that can be renewed; one by the day; and the one that runs out (SCARCE_PLAN).
 RENEWABLE = ("monaco-1gb-7-days", "monaco-3gb-30-days", "monaco-5gb-30-days", "riviera-5gb-15-days")

@@ -61,11 +61,12 @@ _MONACO = _Area(
     code="MC",
     countries=("MC",),
     network="Monaco Telecom",
-    names={"en": "Monaco", "fr": "Monaco", "zh-hans": "摩纳哥"},
+    names={"en": "Monaco", "fr": "Monaco", "zh-hans": "摩纳哥", "ar": "موناكو"},
     descriptions={
         "en": "Works in Monaco only. Going to Nice or Menton as well? Then take the Riviera plan.",
         "fr": "Fonctionne à Monaco uniquement. Vous allez aussi à Nice ou à Menton ? Prenez le forfait Riviera.",
         "zh-hans": "仅在摩纳哥可用。如果还要去尼斯或芒通，请选择里维埃拉套餐。",
+        "ar": "تعمل في موناكو فقط. هل تزور نيس أو مانتون أيضًا؟ اختر إذًا باقة الريفييرا.",
     },
 )
 _FRANCE = _Area(
@@ -73,11 +74,12 @@ _FRANCE = _Area(
     code="FR",
     countries=("FR",),
     network="Demo Mobile France",
-    names={"en": "France", "fr": "France", "zh-hans": "法国"},
+    names={"en": "France", "fr": "France", "zh-hans": "法国", "ar": "فرنسا"},
     descriptions={
         "en": "Works in France. Monaco has a network of its own and is not included.",
         "fr": "Fonctionne en France. Monaco a son propre réseau et n'est pas inclus.",
         "zh-hans": "在法国可用。摩纳哥有自己的网络，不包含在内。",
+        "ar": "تعمل في فرنسا. لموناكو شبكتها الخاصة، وهي غير مشمولة.",
     },
 )
 _ITALY = _Area(
@@ -85,11 +87,12 @@ _ITALY = _Area(
     code="IT",
     countries=("IT",),
     network="Demo Mobile Italy",
-    names={"en": "Italy", "fr": "Italie", "zh-hans": "意大利"},
+    names={"en": "Italy", "fr": "Italie", "zh-hans": "意大利", "ar": "إيطاليا"},
     descriptions={
         "en": "Works in Italy. Monaco has a network of its own and is not included.",
         "fr": "Fonctionne en Italie. Monaco a son propre réseau et n'est pas inclus.",
         "zh-hans": "在意大利可用。摩纳哥有自己的网络，不包含在内。",
+        "ar": "تعمل في إيطاليا. لموناكو شبكتها الخاصة، وهي غير مشمولة.",
     },
 )
 _EUROPE_AREA = _Area(
@@ -97,11 +100,12 @@ _EUROPE_AREA = _Area(
     code="EU",
     countries=_EUROPE,
     network="Demo Mobile",
-    names={"en": "Europe", "fr": "Europe", "zh-hans": "欧洲"},
+    names={"en": "Europe", "fr": "Europe", "zh-hans": "欧洲", "ar": "أوروبا"},
     descriptions={
         "en": "Works in 32 European countries. Monaco is not one of them: for Monaco, take a Monaco or Riviera plan.",
         "fr": "Fonctionne dans 32 pays d'Europe. Monaco n'en fait pas partie : prenez un forfait Monaco ou Riviera.",
         "zh-hans": "在 32 个欧洲国家可用，但不包括摩纳哥。去摩纳哥请选择摩纳哥或里维埃拉套餐。",
+        "ar": "تعمل في 32 دولة أوروبية ليست موناكو منها: إلى موناكو اختر باقة موناكو أو الريفييرا.",
     },
 )
 _RIVIERA = _Area(
@@ -109,11 +113,12 @@ _RIVIERA = _Area(
     code="RIV",
     countries=("FR", "IT", "MC"),
     network="Monaco Telecom, Demo Mobile",
-    names={"en": "Riviera", "fr": "Riviera", "zh-hans": "里维埃拉"},
+    names={"en": "Riviera", "fr": "Riviera", "zh-hans": "里维埃拉", "ar": "الريفييرا"},
     descriptions={
         "en": "France, Italy and Monaco on one eSIM: stay connected along the whole coast.",
         "fr": "La France, l'Italie et Monaco sur une seule eSIM : connecté tout le long de la côte.",
         "zh-hans": "一张 eSIM 通用法国、意大利和摩纳哥：沿海一路在线。",
+        "ar": "فرنسا وإيطاليا وموناكو على شريحة eSIM واحدة: ابقَ متصلًا على طول الساحل.",
     },
 )
 
@@ -121,12 +126,19 @@ _NAME = {
     "en": "{area} {size} GB, {days} days",
     "fr": "{area} {size} Go, {days} jours",
     "zh-hans": "{area} {size} GB · {days} 天",
+    "ar": "{area} {size} غيغابايت، {arabic_days}",
 }
-_DAILY_NAME = {"en": "{area} {size} GB a day", "fr": "{area} {size} Go par jour", "zh-hans": "{area} 每天 {size} GB"}
+_DAILY_NAME = {
+    "en": "{area} {size} GB a day",
+    "fr": "{area} {size} Go par jour",
+    "zh-hans": "{area} 每天 {size} GB",
+    "ar": "{area} {size} غيغابايت يوميًا",
+}
 _DAILY_DESCRIPTION = {
     "en": "A fresh 1 GB every day, for as many days as you stay. Works in Monaco only.",
     "fr": "1 Go chaque jour, pour le nombre de jours de votre séjour. Fonctionne à Monaco uniquement.",
     "zh-hans": "每天 1 GB，按停留天数购买。仅在摩纳哥可用。",
+    "ar": "غيغابايت واحد جديد كل يوم، بعدد أيام إقامتك. تعمل في موناكو فقط.",
 }
 
 # (area, gigabytes, days, price in euro cents, can be topped up), in the order of the shelf.
@@ -168,11 +180,19 @@ def _demo_plans() -> Iterator[Plan]:
             topup_code=f"TOPUP_{code}" if topup else None,
             euro_cents=euro_cents,
             texts={
-                language: (name.format(area=area.names[language], size=size, days=days), area.descriptions[language])
+                language: (
+                    name.format(area=area.names[language], size=size, days=days, arabic_days=_arabic_days(days)),
+                    area.descriptions[language],
+                )
                 for language, name in _NAME.items()
             },
         )
     yield _daily_plan()
+
+
+def _arabic_days(days: int) -> str:
+    """Return three days or more with the word that goes with their number: 7 أيام, but 30 يومًا."""
+    return f"{days} {'أيام' if days <= 10 else 'يومًا'}"
 
 
 def _daily_plan() -> Plan:

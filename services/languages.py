@@ -28,6 +28,7 @@ LANGUAGES: Mapping[str, Language] = {
         Language("en", "en", "en", "English", "ltr", "en", "EUR"),
         Language("fr", "fr", "fr", "Français", "ltr", "fr", "EUR"),
         Language("zh-hans", "zh_Hans", "zh-Hans", "简体中文", "ltr", "zh", "CNY"),
+        Language("ar", "ar", "ar", "العربية", "rtl", "auto", "AED"),
     )
 }
 DEFAULT_LANGUAGE = "en"

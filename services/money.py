@@ -43,7 +43,9 @@ def exponent(currency: str) -> int:
 def format_money(amount_minor: int, currency: str, locale: str) -> str:
     """Return `amount_minor` (minor units) with its currency as `locale` writes it."""
     amount = Decimal(amount_minor).scaleb(-exponent(currency))
-    return format_currency(amount, currency, locale=locale)
+    text = format_currency(amount, currency, locale=locale)
+    # Arabic begins with a mark of its own; without one at the end the sign of "US$" would go to the other side of it.
+    return text + "\u200e" if text.startswith("\u200f") else text
 
 
 def format_amount(amount_minor: int, currency: str, locale: str) -> str:
@@ -76,7 +78,7 @@ def currency_name(currency: str, locale: str) -> str:
 
 
 # What phones and operators print; CLDR has no short form of these units in several of our languages.
-_DATA_UNITS = {"fr": ("Go", "Mo"), "ru": ("ГБ", "МБ")}
+_DATA_UNITS = {"ar": ("غيغابايت", "ميغابايت"), "fr": ("Go", "Mo"), "ru": ("ГБ", "МБ")}
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +116,9 @@ def _format_minute(moment: datetime, locale: str) -> str:
     local = moment.astimezone(MONACO)
     pattern = str(get_datetime_format("medium", locale=locale))
     time = format_time(local, format="short", tzinfo=MONACO, locale=locale)
-    return pattern.replace("{1}", babel_format_date(local, format="medium", locale=locale)).replace("{0}", time)
+    # Arabic has no short names of months: what CLDR calls medium is digits, which can be read from either side.
+    day = babel_format_date(local, format="long" if locale == "ar" else "medium", locale=locale)
+    return pattern.replace("{1}", day).replace("{0}", time)
 
 
 def format_day(moment: datetime | date, locale: str) -> str:

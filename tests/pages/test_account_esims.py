@@ -194,7 +194,7 @@ def test_the_panel_says_how_it_is(world: World, account_id: int, name: str) -> N
     assert [phrase for phrase in absent if phrase in words] == []
 
 
-@pytest.mark.parametrize("language", ["en", "fr", "zh-hans"])
+@pytest.mark.parametrize("language", ["en", "fr", "zh-hans", "ar"])
 def test_the_page_speaks_every_language(world: World, account_id: int, language: str) -> None:
     esim = world.add_esim(account_id, **running(world.clock.now()))
     assert world.traveller().get(f"/{language}/account/esims/{esim.public_id}").status_code == 200

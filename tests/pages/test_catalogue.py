@@ -191,3 +191,4 @@ def test_each_language_starts_with_its_own_currency(client: FlaskClient) -> None
     assert "€14.90" in client.get("/en/").text
     assert "14,90\u00a0€" in client.get("/fr/").text
     assert "¥122.00" in client.get("/zh-hans/").text
+    assert "63.00\u00a0د.إ." in client.get("/ar/").text

@@ -21,7 +21,14 @@ XHTML = "{http://www.w3.org/1999/xhtml}"
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [("fr-CH,fr;q=0.9,en;q=0.8", "fr"), ("zh-CN", "zh-hans"), ("xx", "en"), ("", "en"), ("en;q=0.1,fr;q=0.2", "fr")],
+    [
+        ("fr-CH,fr;q=0.9,en;q=0.8", "fr"),
+        ("zh-CN", "zh-hans"),
+        ("ar-AE,en;q=0.5", "ar"),
+        ("xx", "en"),
+        ("", "en"),
+        ("en;q=0.1,fr;q=0.2", "fr"),
+    ],
 )
 def test_the_front_door_leads_to_the_visitors_language(client: PageClient, accepted: str, language: str) -> None:
     """The answer says that it depends on the header."""

@@ -102,7 +102,7 @@ def test_there_is_nothing_once_the_esim_has_ended(client: PageClient, shop: Shop
 
 
 @pytest.mark.parametrize("part", ["pack.html", "copy"])
-@pytest.mark.parametrize("language", ["en", "fr", "zh-hans"])
+@pytest.mark.parametrize("language", ["en", "fr", "zh-hans", "ar"])
 def test_the_page_needs_nothing_from_anywhere(client: PageClient, order: Order, language: str, part: str) -> None:
     client.sign_in(order.account)
     page = client.get(path(order, "orders", part, language))

@@ -28,6 +28,8 @@ from services.money import (
         (2500, "JPY", "en", "¥2,500"),
         (11900, "CNY", "zh_Hans", "¥119.00"),
         (0, "CHF", "fr", "0,00\xa0CHF"),
+        (6300, "AED", "ar", "\u200f63.00\xa0د.إ.\u200f\u200e"),
+        (1490, "USD", "ar", "\u200f14.90\xa0US$\u200e"),
     ],
 )
 def test_money_is_written_by_the_rules_of_currency_and_language(
@@ -94,6 +96,7 @@ def test_an_amount_in_a_field_can_be_read_again(amount: int, currency: str, text
         (GIGABYTE * 3 // 2, "fr", "1,5\xa0Go"),
         (512 * MEGABYTE, "fr", "512\xa0Mo"),
         (512 * MEGABYTE, "zh_Hans", "512\xa0MB"),
+        (GIGABYTE * 3 // 2, "ar", "1.5\xa0غيغابايت"),
         (0, "en", "0\xa0MB"),
     ],
 )
@@ -106,4 +109,5 @@ def test_moments_are_told_in_monaco_time() -> None:
     """The shop stores UTC and shows what the clock in Monaco says, in winter and in summer."""
     assert format_moment(datetime(2026, 1, 10, 23, 30, tzinfo=UTC), "fr") == "11 janv. 2026, 00:30"
     assert format_moment(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "fr") == "11 juil. 2026, 00:30"
+    assert format_moment(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "ar") == "11 يوليو 2026، 12:30 ص"
     assert format_day(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "en") == "July 11, 2026"
