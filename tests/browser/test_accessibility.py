@@ -29,6 +29,10 @@ RUN = """async (only) => {
     const { violations } = await axe.run(document, options);
     return violations.flatMap((each) => each.nodes.map((node) => `${each.id}: ${node.target} ${node.failureSummary}`));
 }"""
+# What reaches furthest, to name it.
+WIDE = """() => [...document.body.querySelectorAll("*")]
+    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+    .map((element) => `${element.localName}.${element.className}`).slice(-3).join(" ")"""
 # What some of the pages are there to say: a link has ended, an address is taken, Stripe does not answer.
 REFUSALS = ("status of 410", "status of 409", "status of 503")
 # As it came, before htmx and axe put anything into the page.
@@ -63,11 +67,7 @@ def test_no_page_is_in_anybodys_way(app: Flask, sandbox: Sandbox, browser: Brows
     faults: list[str] = []
     with windows(browser, live_shop, *REFUSALS) as open_window:
         stranger, owner = open_window(), open_window()
-        owner.goto(f"/{code}/sign-in")
-        owner.fill('main input[name="email"]', world.account.email)
-        owner.fill('main input[name="password"]', world.password)
-        owner.click('main form button[type="submit"]')
-        owner.wait_for_url(f"**/{code}/account")
+        world.sign_in(owner)
         for page in (stranger, owner):
             # Or axe would read the colours half-way from light to dark.
             page.emulate_media(reduced_motion="reduce")
@@ -87,7 +87,7 @@ def _look_at(page: Page, visit: Visit) -> list[str]:
         page.set_viewport_size({"width": width, "height": PHONE["height"]})
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
-            faults.append(f"{wide} pixels wide at {width}")
+            faults.append(f"{wide} pixels wide at {width}: {page.evaluate(WIDE)}")
         faults += [f"at {width}: {fault}" for fault in _axe(page, {"type": "tag", "values": TAGS})]
     page.set_viewport_size(PHONE)
     page.emulate_media(color_scheme="dark")
