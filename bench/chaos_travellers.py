@@ -113,7 +113,7 @@ class Traveller(Buyer):
 
     def _try_to_renew(self, intent: Intent) -> Steps[None]:
         address = f"/{self.language}/account/esims/{self._card.shop_id}/renewal"
-        wanted = f"?plan={self.chance.choice(RENEWABLE)}&currency={self.chance.choice(CURRENCIES)}"
+        wanted = f"?again=1&plan={self.chance.choice(RENEWABLE)}&currency={self.chance.choice(CURRENCIES)}"
         page = yield from self.browser.open(address + wanted)
         for _ in range(MOST_LOOKS_AT_OFFERS):
             form = page.find_form("/renewal")

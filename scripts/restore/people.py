@@ -47,7 +47,7 @@ class Customer:
     def check_out_renewal(self, esim_public_id: str, plan: str) -> str:
         """Fill in the page that renews an eSIM of one's own and return the session of the payment page."""
         address = f"/{self.language}/account/esims/{esim_public_id}/renewal"
-        page = self._get(f"{address}?plan={plan}&currency={self.currency}")
+        page = self._get(f"{address}?plan={plan}&currency={self.currency}&again=1")
         return self._go_to_payment(page, address, {})
 
     def renew(self, esim_public_id: str, plan: str) -> str:

@@ -112,7 +112,8 @@ class Buyer:
 
     def fill_in_checkout(self, plan: str = MONACO_1GB, *, query: str = "", **values: Any) -> SentForm:
         """Open a checkout and fill it in rightly but for `values`; `query` chooses days and currency."""
-        page = self.get(f"/{self._language}/checkout/{plan}{query}")
+        # Also when this browser has just bought it.
+        page = self.get(f"/{self._language}/checkout/{plan}{query}{'&' if query else '?'}new=1")
         return fill(page.soup, page.button, {"email": self.email, **CONSENTS, **values})
 
     def check_out(self, plan: str = MONACO_1GB, *, query: str = "", **values: Any) -> str:
@@ -149,7 +150,7 @@ class Buyer:
 
     def fill_in_renewal(self, esim_public_id: str, plan: str = MONACO_1GB, **values: Any) -> SentForm:
         """Open the page that renews an eSIM and fill it in; the buyer is signed in."""
-        page = self.get(f"/{self._language}/account/esims/{esim_public_id}/renewal?plan={plan}")
+        page = self.get(f"/{self._language}/account/esims/{esim_public_id}/renewal?plan={plan}&again=1")
         return fill(page.soup, page.button, {**RENEWAL_CONSENTS, **values})
 
     def _keep(self, response: httpx.Response, status: int | None) -> Page:
