@@ -25,6 +25,11 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "build" / "screenshots"
 # Pages that a traveller only passes through.
 PASSED = {"claim", "panel-new", "renewal-first", "guide-loading"}
+# What the pages lead with depends on the phone.
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 "
+    "Mobile/15E148 Safari/604.1"
+)
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
@@ -47,7 +52,9 @@ def main() -> None:
 
 def walk(browser: Browser, shop_url: str, sandbox_url: str, language: str, scheme: Scheme) -> None:
     """Let one traveller buy and renew, and keep a picture of each page."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, device_scale_factor=2)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, color_scheme=scheme, device_scale_factor=2, user_agent=IPHONE
+    )
     page = context.new_page()
 
     def keep(name: str) -> None:
