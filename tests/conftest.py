@@ -6,6 +6,7 @@ queue in a file unless it is marked `redis`. Nothing but loopback can be reached
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -19,19 +20,31 @@ import pytest
 from _pytest.nodeid import NodeId
 from flask import Flask
 from jinja2 import BytecodeCache, FileSystemBytecodeCache
+from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
 from app import create_app
 from config import Settings
 from models import db
 from sandbox.server import Sandbox
+from scripts.chromium import chromium
 from services.shop import Shop
 from tests import running
 from tests.clock import FakeClock
 from tests.factories import Factories
 from tests.money_world import MoneyWorld, no_call_inside_a_transaction
 from tests.page_client import PageClient
-from tests.servers import PostgresqlServer, SqliteServer, empty_redis
+from tests.servers import PostgresqlServer, SqliteServer, empty_redis, unavailable
+
+# What Chromium would do by itself beside showing the pages.
+QUIET = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
 
 
 def environment(sandbox: Sandbox, shop_url: str, instance: Path) -> dict[str, str]:
@@ -195,6 +208,21 @@ def session(app: Flask) -> Session:
     """Return the database session of the test; requests and jobs have their own."""
     session: Session = db.session()
     return session
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Give one Chromium that reaches nothing but this machine; skips, or fails in CI, where there is none."""
+    path = chromium()
+    if path is None:
+        unavailable("no Chromium on this machine, so no page was tried in a browser")
+    arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", *QUIET]
+    if os.getuid() == 0:
+        arguments.append("--no-sandbox")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,24 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize
 
-from scripts.chromium import chromium
 from services.clock import SystemClock
 from tests.house.test_run import Demo, running_demo
 from tests.running import run_jobs
-from tests.servers import unavailable
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
-# What Chromium would do by itself beside showing the pages.
-QUIET = (
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-)
 OpenPage = Callable[..., Page]
 # A refused form is a 422, which Chromium notes on its console; it is what the shop means to say.
 EXPECTED = ("status of 422", "status of 404", "status of 402")
@@ -38,21 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in item.path.as_posix():
             item.add_marker(pytest.mark.browser)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Give one Chromium that reaches nothing but this machine; skips, or fails in CI, where there is none."""
-    path = chromium()
-    if path is None:
-        unavailable("no Chromium on this machine, so no page was tried in a browser")
-    arguments = ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", *QUIET]
-    if os.getuid() == 0:
-        arguments.append("--no-sandbox")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from scripts import weight
 from scripts.served import Address, ServedShop
 from scripts.weight import CRITICAL_BYTES, TOTAL_BYTES, Weight, too_heavy, weigh_all
 from services.languages import LANGUAGES
-from tests.browser.conftest import browser  # noqa: F401 - a fixture
 
 HOME = Address(name="home", path="", critical=True)
 RENEW = Address(name="renew", path="renew", critical=True)
@@ -95,7 +94,7 @@ def test_a_page_that_is_not_answered_is_no_light_page(live_shop: str) -> None:
 
 
 @pytest.mark.browser
-def test_requests_are_those_of_a_browser(shop: ServedShop, browser: Browser) -> None:  # noqa: F811
+def test_requests_are_those_of_a_browser(shop: ServedShop, browser: Browser) -> None:
     """Chromium asks for exactly as many things on a first visit; not every headless one asks for the icon."""
     counted = {each.page.path: each.requests for each in weigh_all(shop) if each.language == "en"}
     for path, requests in counted.items():
