@@ -61,7 +61,7 @@ def entered(page: Page, **values: str | bool) -> Page:
                     if option["value"] == value:
                         option["selected"] = ""
             elif control.get("type") == "search":
-                control["value"] = value
+                control["value"] = str(value)
             elif control.get("type") == "radio":
                 control.attrs.pop("checked", None)
                 if control["value"] == value:
