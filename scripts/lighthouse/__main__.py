@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,6 +16,7 @@ from services.languages import LANGUAGES
 
 # As Lighthouse itself advises for what differs from run to run (docs/variability.md in its repository).
 RUNS = 5
+TRIES = 3
 PAGES = ("home", "plans", "plan", "checkout", "renew", "order, delivered")
 WANTED_LANGUAGES = ("en", "zh-hans", "ar")
 FULL = 100
@@ -60,9 +62,20 @@ def main() -> int:
 
 def measure(shop: ServedShop, page: Address, code: str, runs: int) -> Result:
     """Let Lighthouse look at one page `runs` times; raises CannotRun."""
-    print(f"{page.name} in {code} …", file=sys.stderr, flush=True)
     headers = {"Cookie": shop.cookie} if page.mine else {}
-    return Result(page.name, code, [run(f"{shop.url}/{code}/{page.path}", headers) for _ in range(runs)])
+    found = [patient_run(f"{shop.url}/{code}/{page.path}", headers) for _ in range(runs)]
+    result = Result(page.name, code, found)
+    # As it comes: the whole takes a quarter of an hour.
+    print(_line(result), file=sys.stderr, flush=True)
+    return result
+
+
+def patient_run(url: str, headers: Mapping[str, str]) -> Run:
+    """Run Lighthouse, up to three times when it fails: now and then Chromium gives it no trace. Raises CannotRun."""
+    for _ in range(TRIES - 1):
+        with suppress(CannotRun):
+            return run(url, headers)
+    return run(url, headers)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -71,10 +84,12 @@ def table(results: Sequence[Result]) -> str:
         "| page | language | performance | accessibility | best practices | SEO |",
         "| --- | --- |" + " ---: |" * 4,
     ]
-    for each in results:
-        points = " | ".join(str(each.points(category)) for category in CATEGORIES)
-        lines.append(f"| {each.page} | {each.language} | {points} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_line, results)])
+
+
+def _line(result: Result) -> str:
+    points = " | ".join(str(result.points(category)) for category in CATEGORIES)
+    return f"| {result.page} | {result.language} | {points} |"
 
 
 def reasons(results: Sequence[Result]) -> tuple[list[str], int]:
