@@ -54,6 +54,11 @@ def pay(order: Order) -> Response:
         return _payment_unavailable(order, refused=isinstance(error, GatewayRefused))
 
 
+def just_paid_page(order: Order, another: str) -> Response:
+    """Return the page for whoever comes back to buy what is paid already; `another` leads to buying once more."""
+    return private(make_response(render_template("checkout/just_bought.html", order=order, another=another)))
+
+
 def _payment_unavailable(order: Order, *, refused: bool = False) -> Response:
     # htmx keeps an answer of 5xx away from the page, and this one says more than that nobody answered.
     status = 200 if is_sent_by_htmx() else 503

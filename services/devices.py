@@ -32,7 +32,7 @@ _APPS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("Google", r"\bGSA/"),
     )
 )
-_IOS_VERSION = re.compile(r"(?:iPhone )?OS (\d{1,3})[_.](\d{1,3})")
+_IOS_VERSION = re.compile(r"OS (\d{1,3})[_.](\d{1,3})")
 # Android's own mark of a page inside an app (developer.chrome.com, "WebView user agent string").
 _ANDROID_WEB_VIEW = re.compile(r"; wv\)")
 # Every browser of an iPhone says so; the views inside apps do not (Safari and the browsers that follow it do).

@@ -10,7 +10,7 @@ from flask_login import current_user
 from sqlalchemy.orm import Session
 
 from blueprints._language import current_language
-from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._paying import finished_order, just_paid_page, order_and_pay, pay
 from blueprints._rerun import repeatable
 from blueprints._visitor import just_bought, known_email, open_checkout_key, remember_email, sent_checkout_key
 from blueprints._web import is_htmx, limiter, now, private, see_other
@@ -44,7 +44,7 @@ def checkout(slug: str) -> Response:
     order = just_bought(slug, now()) if "new" not in request.args else None
     if order is not None:
         another = url_for("checkout.checkout", slug=slug, days=choice.days, currency=choice.plan.currency, new=1)
-        return private(make_response(render_template("checkout/just_bought.html", order=order, another=another)))
+        return just_paid_page(order, another)
     esim = _esim_to_renew(choice.plan)
     if esim is not None and "new" not in request.args:
         page = render_template("checkout/renew_instead.html", choice=choice, esim=esim)

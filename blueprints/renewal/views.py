@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from flask import Response, abort, make_response, render_template, request, url_for
+from flask import Response, abort, request, url_for
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from blueprints._access import account_required
 from blueprints._language import current_language
-from blueprints._paying import finished_order, order_and_pay, pay
+from blueprints._paying import finished_order, just_paid_page, order_and_pay, pay
 from blueprints._rerun import repeatable
 from blueprints._visitor import just_bought, open_checkout_key, sent_checkout_key
 from blueprints._web import current_shop, is_htmx, limiter, now, private, render_page
@@ -53,7 +53,7 @@ def choose(public_id: str) -> Response:
     order = just_bought(_subject(public_id), now()) if "again" not in request.args and not is_htmx() else None
     if order is not None:
         another = url_for("renewal.choose", public_id=public_id, plan=request.args.get("plan"), again=1)
-        return private(make_response(render_template("checkout/just_bought.html", order=order, another=another)))
+        return just_paid_page(order, another)
     shop = current_shop()
     db.session.commit()
     usage.read(shop, esim.id)
