@@ -5,15 +5,18 @@ What the supplier asks is not here: `sync-catalogue` reads it from the supplier.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
+from flask_babel import LazyString, force_locale, gettext, lazy_gettext, ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import ClockStart, Plan, PlanCountry, PlanPrice, PlanState, PlanText
 from services.catalogue import move_catalogue_version
-from services.money import GIGABYTE
+from services.languages import LANGUAGES
+from services.money import GIGABYTE, format_data
 
 SUPPLIER = "esim_access"
 INSTALL_WITHIN_DAYS = 180
@@ -46,14 +49,14 @@ _EUROPE = (
 
 @dataclass(frozen=True)
 class _Area:
-    """Where plans work: `slug` begins their address, `code` their supplier code; texts by language."""
+    """Where plans work: `slug` begins their address, `code` their supplier code; its texts as catalogues have them."""
 
     slug: str
     code: str
     countries: tuple[str, ...]
     network: str
-    names: dict[str, str]
-    descriptions: dict[str, str]
+    name: LazyString
+    description: LazyString
 
 
 _MONACO = _Area(
@@ -61,85 +64,45 @@ _MONACO = _Area(
     code="MC",
     countries=("MC",),
     network="Monaco Telecom",
-    names={"en": "Monaco", "fr": "Monaco", "zh-hans": "摩纳哥", "ar": "موناكو"},
-    descriptions={
-        "en": "Works in Monaco only. Going to Nice or Menton as well? Then take the Riviera plan.",
-        "fr": "Fonctionne à Monaco uniquement. Vous allez aussi à Nice ou à Menton ? Prenez le forfait Riviera.",
-        "zh-hans": "仅在摩纳哥可用。如果还要去尼斯或芒通，请选择里维埃拉套餐。",
-        "ar": "تعمل في موناكو فقط. هل تزور نيس أو مانتون أيضًا؟ اختر إذًا باقة الريفييرا.",
-    },
+    name=lazy_gettext("Monaco"),
+    description=lazy_gettext("Works in Monaco only. Going to Nice or Menton as well? Then take the Riviera plan."),
 )
 _FRANCE = _Area(
     slug="france",
     code="FR",
     countries=("FR",),
     network="Demo Mobile France",
-    names={"en": "France", "fr": "France", "zh-hans": "法国", "ar": "فرنسا"},
-    descriptions={
-        "en": "Works in France. Monaco has a network of its own and is not included.",
-        "fr": "Fonctionne en France. Monaco a son propre réseau et n'est pas inclus.",
-        "zh-hans": "在法国可用。摩纳哥有自己的网络，不包含在内。",
-        "ar": "تعمل في فرنسا. لموناكو شبكتها الخاصة، وهي غير مشمولة.",
-    },
+    name=lazy_gettext("France"),
+    description=lazy_gettext("Works in France. Monaco has a network of its own and is not included."),
 )
 _ITALY = _Area(
     slug="italy",
     code="IT",
     countries=("IT",),
     network="Demo Mobile Italy",
-    names={"en": "Italy", "fr": "Italie", "zh-hans": "意大利", "ar": "إيطاليا"},
-    descriptions={
-        "en": "Works in Italy. Monaco has a network of its own and is not included.",
-        "fr": "Fonctionne en Italie. Monaco a son propre réseau et n'est pas inclus.",
-        "zh-hans": "在意大利可用。摩纳哥有自己的网络，不包含在内。",
-        "ar": "تعمل في إيطاليا. لموناكو شبكتها الخاصة، وهي غير مشمولة.",
-    },
+    name=lazy_gettext("Italy"),
+    description=lazy_gettext("Works in Italy. Monaco has a network of its own and is not included."),
 )
 _EUROPE_AREA = _Area(
     slug="europe",
     code="EU",
     countries=_EUROPE,
     network="Demo Mobile",
-    names={"en": "Europe", "fr": "Europe", "zh-hans": "欧洲", "ar": "أوروبا"},
-    descriptions={
-        "en": "Works in 32 European countries. Monaco is not one of them: for Monaco, take a Monaco or Riviera plan.",
-        "fr": "Fonctionne dans 32 pays d'Europe. Monaco n'en fait pas partie : prenez un forfait Monaco ou Riviera.",
-        "zh-hans": "在 32 个欧洲国家可用，但不包括摩纳哥。去摩纳哥请选择摩纳哥或里维埃拉套餐。",
-        "ar": "تعمل في 32 دولة أوروبية ليست موناكو منها: إلى موناكو اختر باقة موناكو أو الريفييرا.",
-    },
+    name=lazy_gettext("Europe"),
+    description=lazy_gettext(
+        "Works in 32 European countries. Monaco is not one of them: for Monaco, take a Monaco or Riviera plan."
+    ),
 )
 _RIVIERA = _Area(
     slug="riviera",
     code="RIV",
     countries=("FR", "IT", "MC"),
     network="Monaco Telecom, Demo Mobile",
-    names={"en": "Riviera", "fr": "Riviera", "zh-hans": "里维埃拉", "ar": "الريفييرا"},
-    descriptions={
-        "en": "France, Italy and Monaco on one eSIM: stay connected along the whole coast.",
-        "fr": "La France, l'Italie et Monaco sur une seule eSIM : connecté tout le long de la côte.",
-        "zh-hans": "一张 eSIM 通用法国、意大利和摩纳哥：沿海一路在线。",
-        "ar": "فرنسا وإيطاليا وموناكو على شريحة eSIM واحدة: ابقَ متصلًا على طول الساحل.",
-    },
+    name=lazy_gettext("Riviera"),
+    description=lazy_gettext("France, Italy and Monaco on one eSIM: stay connected along the whole coast."),
 )
 
-_NAME = {
-    "en": "{area} {size} GB, {days} days",
-    "fr": "{area} {size} Go, {days} jours",
-    "zh-hans": "{area} {size} GB · {days} 天",
-    "ar": "{area} {size} غيغابايت، {arabic_days}",
-}
-_DAILY_NAME = {
-    "en": "{area} {size} GB a day",
-    "fr": "{area} {size} Go par jour",
-    "zh-hans": "{area} 每天 {size} GB",
-    "ar": "{area} {size} غيغابايت يوميًا",
-}
-_DAILY_DESCRIPTION = {
-    "en": "A fresh 1 GB every day, for as many days as you stay. Works in Monaco only.",
-    "fr": "1 Go chaque jour, pour le nombre de jours de votre séjour. Fonctionne à Monaco uniquement.",
-    "zh-hans": "每天 1 GB，按停留天数购买。仅在摩纳哥可用。",
-    "ar": "غيغابايت واحد جديد كل يوم، بعدد أيام إقامتك. تعمل في موناكو فقط.",
-}
+_DAILY_DESCRIPTION = lazy_gettext("A fresh 1 GB every day, for as many days as you stay. Works in Monaco only.")
 
 # (area, gigabytes, days, price in euro cents, can be topped up), in the order of the shelf.
 _COUNTRY_SIZES = ((1, 7, 390), (3, 30, 690), (5, 30, 890), (10, 30, 1390), (20, 30, 1990))
@@ -157,7 +120,10 @@ _SHELF: tuple[tuple[_Area, int, int, int, bool], ...] = (
 
 
 def seed_catalogue(session: Session) -> int:
-    """Put the demo plans that are missing on the shelf and return how many; plans that exist stay as they are."""
+    """Put the demo plans that are missing on the shelf and return how many; plans that exist stay as they are.
+
+    Their texts are those of the catalogues, so that it takes an application context.
+    """
     existing = set(session.scalars(select(Plan.supplier_plan_code).where(Plan.supplier == SUPPLIER)))
     added = [plan for plan in _demo_plans() if plan.supplier_plan_code not in existing]
     if added:
@@ -179,20 +145,31 @@ def _demo_plans() -> Iterator[Plan]:
             days=(days, days),
             topup_code=f"TOPUP_{code}" if topup else None,
             euro_cents=euro_cents,
-            texts={
-                language: (
-                    name.format(area=area.names[language], size=size, days=days, arabic_days=_arabic_days(days)),
-                    area.descriptions[language],
-                )
-                for language, name in _NAME.items()
-            },
+            texts=_texts(partial(_name, area, size, days), area.description),
         )
     yield _daily_plan()
 
 
-def _arabic_days(days: int) -> str:
-    """Return three days or more with the word that goes with their number: 7 أيام, but 30 يومًا."""
-    return f"{days} {'أيام' if days <= 10 else 'يومًا'}"
+def _name(area: _Area, size: int, days: int, locale: str) -> str:
+    return gettext(
+        "%(area)s %(data)s, %(days)s",
+        area=area.name,
+        data=format_data(size * GIGABYTE, locale),
+        days=ngettext("%(num)s day", "%(num)s days", days),
+    )
+
+
+def _daily_name(locale: str) -> str:
+    return gettext("%(area)s %(data)s a day", area=_MONACO.name, data=format_data(GIGABYTE, locale))
+
+
+def _texts(name: Callable[[str], str], description: LazyString) -> list[PlanText]:
+    """Return the texts of a plan in every language; `name` is asked with that language in force, and its locale."""
+    texts = []
+    for language in LANGUAGES.values():
+        with force_locale(language.locale):
+            texts.append(PlanText(language=language.code, name=name(language.locale), description=str(description)))
+    return texts
 
 
 def _daily_plan() -> Plan:
@@ -205,10 +182,7 @@ def _daily_plan() -> Plan:
         days=(1, 30),
         topup_code=None,
         euro_cents=1590,
-        texts={
-            language: (name.format(area=_MONACO.names[language], size=1), _DAILY_DESCRIPTION[language])
-            for language, name in _DAILY_NAME.items()
-        },
+        texts=_texts(_daily_name, _DAILY_DESCRIPTION),
     )
     plan.per_day = True
     plan.fair_use = True
@@ -225,7 +199,7 @@ def _plan(
     days: tuple[int, int],
     topup_code: str | None,
     euro_cents: int,
-    texts: dict[str, tuple[str, str]],
+    texts: list[PlanText],
 ) -> Plan:
     return Plan(
         slug=slug,
@@ -248,8 +222,5 @@ def _plan(
             PlanPrice(currency=currency, amount_minor=amount)
             for currency, amount in _PRICES_BY_EURO[euro_cents].items()
         ],
-        texts=[
-            PlanText(language=language, name=name, description=description)
-            for language, (name, description) in texts.items()
-        ],
+        texts=texts,
     )

@@ -19,6 +19,8 @@ class Language:
     direction: str
     stripe_locale: str
     currency: str
+    # Gigabytes and megabytes as phones and operators print them; CLDR has no short form in several languages.
+    data_units: tuple[str, str] = ("GB", "MB")
 
 
 # Stripe Checkout has no Arabic; `auto` lets it choose from the browser (stripe.checkout.Session, parameter `locale`).
@@ -26,15 +28,34 @@ LANGUAGES: Mapping[str, Language] = {
     language.code: language
     for language in (
         Language("en", "en", "en", "English", "ltr", "en", "EUR"),
-        Language("fr", "fr", "fr", "Français", "ltr", "fr", "EUR"),
+        Language("fr", "fr", "fr", "Français", "ltr", "fr", "EUR", ("Go", "Mo")),
+        Language("it", "it", "it", "Italiano", "ltr", "it", "EUR"),
+        Language("de", "de", "de", "Deutsch", "ltr", "de", "EUR"),
+        Language("es", "es", "es", "Español", "ltr", "es", "EUR"),
+        Language("pt", "pt", "pt", "Português", "ltr", "pt", "EUR"),
+        Language("ru", "ru", "ru", "Русский", "ltr", "ru", "EUR", ("ГБ", "МБ")),
         Language("zh-hans", "zh_Hans", "zh-Hans", "简体中文", "ltr", "zh", "CNY"),
-        Language("ar", "ar", "ar", "العربية", "rtl", "auto", "AED"),
+        Language("zh-hant", "zh_Hant", "zh-Hant", "繁體中文", "ltr", "zh-TW", "USD"),
+        Language("ja", "ja", "ja", "日本語", "ltr", "ja", "JPY"),
+        Language("ko", "ko", "ko", "한국어", "ltr", "ko", "USD"),
+        Language("ar", "ar", "ar", "العربية", "rtl", "auto", "AED", ("غيغابايت", "ميغابايت")),
     )
 }
 DEFAULT_LANGUAGE = "en"
 
 # What browsers send is wider than what addresses hold: scripts and regions of Chinese, mostly.
-_ALIASES: Mapping[str, str] = {"zh": "zh-hans", "zh-cn": "zh-hans", "zh-sg": "zh-hans", "zh-my": "zh-hans"}
+_ALIASES: Mapping[str, str] = {
+    **dict.fromkeys(("zh", "zh-cn", "zh-sg", "zh-my"), "zh-hans"),
+    **dict.fromkeys(("zh-tw", "zh-hk", "zh-mo"), "zh-hant"),
+}
+
+
+_DATA_UNITS: Mapping[str, tuple[str, str]] = {language.locale: language.data_units for language in LANGUAGES.values()}
+
+
+def data_units(locale: str) -> tuple[str, str]:
+    """Return what gigabytes and megabytes are called in `locale`, a locale of Babel, with or without a territory."""
+    return _DATA_UNITS.get(locale) or _DATA_UNITS[locale.rpartition("_")[0] or DEFAULT_LANGUAGE]
 
 
 def get_language(code: str) -> Language:

@@ -20,6 +20,8 @@ from babel.numbers import (
     parse_decimal,
 )
 
+from services.languages import data_units
+
 CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "AED")
 MONACO = ZoneInfo("Europe/Monaco")
 GIGABYTE = 1024**3
@@ -77,14 +79,10 @@ def currency_name(currency: str, locale: str) -> str:
     return get_currency_name(currency, locale=locale)
 
 
-# What phones and operators print; CLDR has no short form of these units in several of our languages.
-_DATA_UNITS = {"ar": ("غيغابايت", "ميغابايت"), "fr": ("Go", "Mo"), "ru": ("ГБ", "МБ")}
-
-
 @lru_cache(maxsize=4096)
 def format_data(size: int, locale: str) -> str:
     """Return `size` (bytes) as MB or GB to the base of 1024 that suppliers sell by, with at most two decimals."""
-    gigabytes, megabytes = _DATA_UNITS.get(locale, ("GB", "MB"))
+    gigabytes, megabytes = data_units(locale)
     if size >= GIGABYTE:
         return format_decimal(Decimal(size) / GIGABYTE, format="#,##0.##", locale=locale) + "\u00a0" + gigabytes
     return format_decimal(Decimal(size) / MEGABYTE, format="#,##0", locale=locale) + "\u00a0" + megabytes
