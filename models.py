@@ -225,6 +225,7 @@ class TokenPurpose(StrEnum):
     CLAIM = "claim"
     PASSWORD_RESET = "password_reset"  # noqa: S105 - a purpose, not a secret
     EMAIL_CHANGE = "email_change"
+    SIGN_IN = "sign_in"
 
 
 class StaffRole(StrEnum):

@@ -16,6 +16,7 @@ LIFETIMES = {
     TokenPurpose.CLAIM: timedelta(days=14),
     TokenPurpose.PASSWORD_RESET: timedelta(hours=1),
     TokenPurpose.EMAIL_CHANGE: timedelta(hours=24),
+    TokenPurpose.SIGN_IN: timedelta(hours=1),
 }
 
 
@@ -62,9 +63,9 @@ def find(session: Session, purpose: TokenPurpose, secret: str, now: datetime) ->
 
 
 def use(session: Session, purpose: TokenPurpose, secret: str, now: datetime) -> AccountToken:
-    """Use the link up and return it, for one caller only; every other open link of the account dies with it.
+    """Use the link up and return it, for one caller only. Raises TokenInvalid.
 
-    Raises TokenInvalid.
+    Every other open link of the account dies with it, but for one that signs in: it changes nothing about the account.
     """
     # The account before its links, as whoever corrects the address of an order does it (`recipients`).
     owner = select(AccountToken.account_id).where(AccountToken.secret_hash == _hash(secret)).scalar_subquery()
@@ -89,7 +90,8 @@ def use(session: Session, purpose: TokenPurpose, secret: str, now: datetime) -> 
         .options(joinedload(AccountToken.account))
         .execution_options(populate_existing=True)
     ).one()
-    withdraw_all(session, token.account_id, now)
+    if purpose is not TokenPurpose.SIGN_IN:
+        withdraw_all(session, token.account_id, now)
     return token
 
 

@@ -95,6 +95,15 @@ def send_link_if_known(shop: Shop, session: Session, email: str, now: datetime) 
         send_access_link(shop, session, account, now)
 
 
+def send_sign_in_link_if_known(shop: Shop, session: Session, email: str, now: datetime) -> None:
+    """Mail the owner of an address a link that opens the account; does nothing for an address without an account."""
+    account = find_by_email(session, email)
+    if account is not None:
+        token = account_tokens.issue(session, account, TokenPurpose.SIGN_IN, now)
+        url = links.sign_in_link_url(shop, account.language, token.secret)
+        messages.sign_in_link(shop, account, token.token_id, url)
+
+
 def send_access_link(shop: Shop, session: Session, account: Account, now: datetime) -> None:
     """Mail the link with which the owner chooses a password: a claim for a new account, a reset for a claimed one."""
     if account.claimed_at is None:

@@ -77,6 +77,11 @@ def password_reset_url(shop: Shop, language: str, secret: str) -> str:
     return _page(shop, language, "password-reset", secret)
 
 
+def sign_in_link_url(shop: Shop, language: str, secret: str) -> str:
+    """Return the one-time address that opens an account without a password."""
+    return _page(shop, language, "sign-in", "link", secret)
+
+
 def email_change_url(shop: Shop, language: str, secret: str) -> str:
     """Return the one-time address that confirms a new e-mail address."""
     return _page(shop, language, "email", secret)

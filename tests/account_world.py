@@ -134,7 +134,8 @@ class World:
     def mailed_path(self) -> str:
         """Return the path of the one-time link in the newest mail."""
         links = re.findall(
-            r"https://shop\.example(/\S+/(?:claim|password-reset|email)/[\w-]+)", self.mails()[-1].text_body
+            r"https://shop\.example(/\S+/(?:claim|password-reset|email|sign-in/link)/[\w-]+)",
+            self.mails()[-1].text_body,
         )
         assert len(links) == 1
         return str(links[0])
@@ -150,6 +151,10 @@ class Visitor:
     def get(self, path: str, **headers: str) -> TestResponse:
         """Open an address."""
         return self._seen(self._client.get(path, base_url=SHOP_URL, headers=_named(headers)))
+
+    def leads_to(self, path: str, **headers: str) -> str | None:
+        """Return where an address that is no page leads."""
+        return self._client.get(path, base_url=SHOP_URL, headers=_named(headers)).location
 
     def post(self, path: str, _headers: dict[str, str] | None = None, /, **form: str) -> TestResponse:
         """Send a form; over HTTPS the CSRF check wants to know which site it comes from."""

@@ -17,4 +17,4 @@ def keep_private(response: Response) -> Response:
 
 
 # They add their addresses.
-from blueprints.account import esim, overview, pack, passwords, settings, sign_in  # noqa: E402, F401
+from blueprints.account import esim, overview, pack, passwords, settings, sign_in, sign_in_link  # noqa: E402, F401

@@ -6,7 +6,7 @@ from flask import Response, make_response, render_template, request, url_for
 from flask_babel import gettext as _
 
 from blueprints._access import end_session, safe_next, signed_in_account, start_session, too_many_tries
-from blueprints._language import current_language
+from blueprints._language import current_language, first_currency
 from blueprints._web import current_shop, limiter, now, see_other
 from blueprints.account import blueprint
 from blueprints.account.forms import EmailForm, SignInForm
@@ -63,5 +63,5 @@ def sign_up() -> Response:
         return make_response(page, 422 if form.errors else 200)
     shop, language = current_shop(), current_language()
     with shop.transaction() as session:
-        accounts.sign_up(shop, session, form.email.data, language.code, language.currency, now())
+        accounts.sign_up(shop, session, form.email.data, language.code, first_currency(), now())
     return see_other(url_for("account.link_sent"))

@@ -118,6 +118,12 @@ def password_reset(shop: Shop, account: Account, token_id: int, url: str) -> int
     return _to_account(shop, account, account.email, f"password-reset-{token_id}", "password_reset", context)
 
 
+def sign_in_link(shop: Shop, account: Account, token_id: int, url: str) -> int | None:
+    """Send the link that opens the account without a password; kind `sign-in-link-<token id>`."""
+    context = {"url": url, "hours": _hours(TokenPurpose.SIGN_IN)}
+    return _to_account(shop, account, account.email, f"sign-in-link-{token_id}", "sign_in_link", context)
+
+
 def email_change(shop: Shop, account: Account, token_id: int, new_email: str, url: str) -> int | None:
     """Send the link that confirms a new address to that address, and a notice to the old one.
 

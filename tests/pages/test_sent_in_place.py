@@ -31,6 +31,7 @@ SENT = {
     "account.sign_in",
     "account.sign_up",
     "account.password_reset",
+    "account.sign_in_link",
     # Whose address holds a token: choosing a password and confirming an address.
     "",
 }
@@ -60,6 +61,7 @@ def main_of(page: Page) -> str:
         ("/en/sign-in", "Sign in", {"email": "nobody@example.com", "password": "something else"}),
         ("/en/sign-up", "Send me a link", {"email": "nobody"}),
         ("/en/password-reset", "Send me a link", {"email": "nobody"}),
+        ("/en/sign-in/link", "Send me a link", {"email": "nobody"}),
     ],
 )
 def test_mistakes_come_back_as_the_same_content(
