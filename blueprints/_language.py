@@ -1,4 +1,4 @@
-"""The language of a request: from its address, and for addresses without one from what the browser asks for."""
+"""The language of a request: from its address, and for addresses without one from what was chosen or is asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from typing import Any
 from flask import Flask, g, has_request_context, request
 from werkzeug.routing import BaseConverter
 
-from services.languages import DEFAULT_LANGUAGE, LANGUAGES, Language, best_language
+from services.languages import (
+    DEFAULT_LANGUAGE,
+    LANGUAGES,
+    Language,
+    best_language,
+    suggested_currency,
+    visitor_locale,
+)
+from services.money import CURRENCIES
+
+# The code of the language that was chosen in this browser (_language_choice.py).
+COOKIE = "language"
 
 
 class LanguageConverter(BaseConverter):
@@ -18,8 +29,21 @@ class LanguageConverter(BaseConverter):
 
 
 def select_locale() -> str:
-    """Return the Babel locale for the request, or the default outside of one."""
-    return current_language().locale
+    """Return the Babel locale for the request, as the visitor's browser has it, or the default outside of one."""
+    language = current_language()
+    if not has_request_context():
+        return language.locale
+    return visitor_locale(language.code, request.headers.get("Accept-Language", ""))
+
+
+def first_currency() -> str:
+    """Return the currency that prices are shown in as long as the visitor has chosen none."""
+    return suggested_currency(current_language().code, select_locale(), CURRENCIES)
+
+
+def chosen_language() -> Language | None:
+    """Return the language that was last chosen in this browser; None when none was."""
+    return LANGUAGES.get(request.cookies.get(COOKIE, ""))
 
 
 def current_language() -> Language:
@@ -30,7 +54,7 @@ def current_language() -> Language:
     if language is None:
         # An address that leads nowhere still says which language its visitor reads.
         named = LANGUAGES.get(request.path.split("/")[1])
-        language = g.language = named or best_language(request.accept_languages)
+        language = g.language = named or chosen_language() or best_language(request.accept_languages)
     return language
 
 

@@ -28,6 +28,8 @@ def prepare_page(app: Flask, settings: Settings) -> None:
         current_user=current_user,
         is_public_page=is_public_page,
         language_links=language_links,
+        language_name=_language_name,
+        language_names=_language_names,
         reading_device=reading_device,
         stylesheet=inline_stylesheet(),
         support_email=parseaddr(settings.smtp.mail_from)[1],
@@ -60,6 +62,15 @@ def chosen_currency() -> str | None:
 def reading_device() -> Device:
     """Return the device that the page is read on; only for personal pages, a public one is the same for everybody."""
     return recognise(request.headers.get("User-Agent", ""))
+
+
+def _language_name(code: str) -> str:
+    return LANGUAGES[code].name if code in LANGUAGES else code
+
+
+def _language_names() -> str:
+    names = tuple(language.name for language in LANGUAGES.values())
+    return join_names(names, current_language().locale)
 
 
 def _country_name(code: str) -> str:

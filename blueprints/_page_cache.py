@@ -26,15 +26,16 @@ from werkzeug.http import parse_accept_header, parse_list_header
 from models import db
 from services.catalogue import catalogue_version
 from services.database_faults import fault_of
+from services.languages import LANGUAGES, visitor_locale
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 Headers = list[tuple[str, str]]
-Key = tuple[str, str, bool]
+Key = tuple[str, str, bool, str]
 
 FLAG = "shop.public_page"
 STORABLE = "shop.storable_page"
-MOST_PAGES = 512
+MOST_PAGES = 1024
 VERSION_SECONDS = 1.0
 # After the database has failed: asking it may take as long as a visitor has patience.
 VERSION_SECONDS_WHEN_AWAY = 5.0
@@ -173,7 +174,11 @@ def _ignore(_data: bytes) -> None:
 
 def _key(environ: WSGIEnvironment) -> Key:
     fragment = environ.get("HTTP_HX_REQUEST") == "true" and environ.get("HTTP_HX_REQUEST_TYPE") != "full"
-    return environ["PATH_INFO"], environ.get("QUERY_STRING", ""), fragment
+    path = environ["PATH_INFO"]
+    code = path.split("/", 2)[1]
+    # Prices and dates are written as the visitor's region writes them, in few ways for each language.
+    locale = visitor_locale(code, environ.get("HTTP_ACCEPT_LANGUAGE", "")) if code in LANGUAGES else ""
+    return path, environ.get("QUERY_STRING", ""), fragment, locale
 
 
 def _may_be_kept(environ: WSGIEnvironment, status: str, headers: Headers) -> bool:
@@ -188,7 +193,10 @@ def _may_be_kept(environ: WSGIEnvironment, status: str, headers: Headers) -> boo
 def _encode(version: int, body: bytes, headers: Headers, brotli_quality: int) -> _Page:
     replaced = ("content-length", "cache-control", "etag", "vary")
     common = [(name, value) for name, value in headers if name.lower() not in replaced]
-    common += [("Cache-Control", CACHE_CONTROL), ("Vary", "Accept-Encoding, HX-Request, HX-Request-Type")]
+    common += [
+        ("Cache-Control", CACHE_CONTROL),
+        ("Vary", "Accept-Encoding, Accept-Language, HX-Request, HX-Request-Type"),
+    ]
     # The headers count, too: a browser that is told 304 goes on with the old ones.
     digest = hashlib.sha256(repr(common).encode() + body).hexdigest()[:20]
     bodies = {

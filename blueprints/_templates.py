@@ -19,7 +19,7 @@ from markupsafe import Markup
 from blueprints._language import current_language
 from config import Settings
 from services import money
-from services.languages import LANGUAGES
+from services.languages import DEFAULT_LANGUAGE, LANGUAGES, Language
 
 MOST_ADDRESSES = 4096
 
@@ -27,10 +27,10 @@ MOST_ADDRESSES = 4096
 class _Texts:
     """The catalogue of one locale; a text is looked up once and then kept as it stands in a page."""
 
-    def __init__(self, locale: str, catalogue: NullTranslations) -> None:
+    def __init__(self, locale: str, catalogue: NullTranslations, ready: dict[str, Markup]) -> None:
         self.locale = locale
         self.catalogue = catalogue
-        self._ready: dict[str, Markup] = {}
+        self._ready = ready
 
     def ready(self, message: str) -> Markup:
         """Return a text without variables."""
@@ -41,7 +41,7 @@ class _Texts:
 
 
 _TEXTS: dict[Locale, _Texts] = {}
-_UNTRANSLATED = _Texts("en", NullTranslations())
+_UNTRANSLATED = _Texts("en", NullTranslations(), {})
 
 
 def prepare_templates(app: Flask, settings: Settings) -> None:
@@ -62,20 +62,23 @@ def prepare_templates(app: Flask, settings: Settings) -> None:
 
     environment.make_globals = make_globals  # type: ignore[method-assign]
     for language in LANGUAGES.values():
-        _load(Path(app.root_path) / "translations", Locale.parse(language.locale))
+        _load(Path(app.root_path) / "translations", language)
         for currency in money.CURRENCIES:
             money.format_money(100, currency, language.locale)
 
 
-def _load(directory: Path, locale: Locale) -> None:
-    if locale.language == "en":
-        _TEXTS[locale] = _Texts(str(locale), NullTranslations())
-        return
-    file = directory / str(locale) / "LC_MESSAGES" / "messages.mo"
-    if not file.exists():
-        raise RuntimeError(f"no compiled catalogue for {locale}: run `make i18n`")
-    with file.open("rb") as stream:
-        _TEXTS[locale] = _Texts(str(locale), Translations(stream))
+def _load(directory: Path, language: Language) -> None:
+    """Read the catalogue of a language for all its locales: they differ in formats, not in words."""
+    catalogue = NullTranslations()
+    if language.code != DEFAULT_LANGUAGE:
+        file = directory / language.locale / "LC_MESSAGES" / "messages.mo"
+        if not file.exists():
+            raise RuntimeError(f"no compiled catalogue for {language.locale}: run `make i18n`")
+        with file.open("rb") as stream:
+            catalogue = Translations(stream)
+    ready: dict[str, Markup] = {}
+    for locale in language.locales:
+        _TEXTS[Locale.parse(locale)] = _Texts(locale, catalogue, ready)
 
 
 def _texts() -> _Texts:

@@ -16,11 +16,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from blueprints._compression import prepare_compression
 from blueprints._language import prepare_language
+from blueprints._language_choice import LanguageChoice
 from blueprints._page import prepare_page
 from blueprints._page_cache import PageCache, is_public_page
 from blueprints._rerun import DatabaseAway, is_rerun, plain_refusal
 from blueprints._security import prepare_security
 from blueprints._static import prepare_static
+from blueprints._structured_data import prepare_structured_data
 from config import Settings
 from services.shop import Shop
 
@@ -98,7 +100,9 @@ def prepare_web(app: Flask, settings: Settings) -> None:
     prepare_security(app, settings)
     prepare_static(app)
     prepare_page(app, settings)
+    prepare_structured_data(app, settings)
     app.wsgi_app = PageCache(app, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = LanguageChoice(app.wsgi_app, settings)  # type: ignore[method-assign]
     app.before_request(_refuse_nul)
     app.register_error_handler(CSRFError, _csrf_failed)
     app.register_error_handler(DatabaseAway, _database_away)

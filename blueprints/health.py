@@ -15,9 +15,11 @@ from flask.blueprints import BlueprintSetupState
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from blueprints._access import signed_in_account
+from blueprints._language import chosen_language
 from blueprints._metrics import prepare_metrics, read_metrics
 from blueprints._static import service_worker
-from blueprints._web import current_shop, limiter
+from blueprints._web import current_shop, limiter, private
 from models import Plan, PlanState, db
 from services.languages import DEFAULT_LANGUAGE, LANGUAGES, best_language
 
@@ -27,6 +29,7 @@ PUBLIC_ENDPOINTS = (
     "catalogue.home",
     "catalogue.plans",
     "renewal.guide",
+    "pages.guide",
     "pages.compatibility",
     "pages.install",
     "pages.help",
@@ -46,9 +49,12 @@ def _measure_requests(state: BlueprintSetupState) -> None:
 
 @blueprint.get("/")
 def front_door() -> Response:
-    """Send the visitor to the language that the browser asks for."""
-    response = make_response(redirect(url_for("catalogue.home", lang=best_language(request.accept_languages).code)))
-    response.vary.add("Accept-Language")
+    """Send the visitor to a language: of the account, then the one chosen here, then what the browser asks for."""
+    account = signed_in_account()
+    language = LANGUAGES.get(account.language) if account is not None else chosen_language()
+    language = language or best_language(request.accept_languages)
+    response = private(make_response(redirect(url_for("catalogue.home", lang=language.code))))
+    response.vary.update(("Accept-Language", "Cookie"))
     return response
 
 

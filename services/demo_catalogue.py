@@ -154,13 +154,18 @@ def _name(area: _Area, size: int, days: int, locale: str) -> str:
     return gettext(
         "%(area)s %(data)s, %(days)s",
         area=area.name,
-        data=format_data(size * GIGABYTE, locale),
-        days=ngettext("%(num)s day", "%(num)s days", days),
+        data=_data(size, locale),
+        days=ngettext("%(num)s day", "%(num)s days", days).replace("\u00a0", " "),
     )
 
 
+def _data(size: int, locale: str) -> str:
+    # A name is searched for and typed: its spaces are those of a keyboard.
+    return format_data(size * GIGABYTE, locale).replace("\u00a0", " ")
+
+
 def _daily_name(locale: str) -> str:
-    return gettext("%(area)s %(data)s a day", area=_MONACO.name, data=format_data(GIGABYTE, locale))
+    return gettext("%(area)s %(data)s a day", area=_MONACO.name, data=_data(1, locale))
 
 
 def _texts(name: Callable[[str], str], description: LazyString) -> list[PlanText]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
+from babel.numbers import get_territory_currencies
 from werkzeug.datastructures import LanguageAccept
+from werkzeug.http import parse_accept_header
 
 
 @dataclass(frozen=True)
@@ -21,24 +24,32 @@ class Language:
     currency: str
     # Gigabytes and megabytes as phones and operators print them; CLDR has no short form in several languages.
     data_units: tuple[str, str] = ("GB", "MB")
+    # Territories (ISO 3166) whose habits are followed where a browser names them; a public page is kept once for each.
+    territories: tuple[str, ...] = ()
+
+    @property
+    def locales(self) -> tuple[str, ...]:
+        """Return the locales of Babel in which pages of the language are formatted, its own first."""
+        return (self.locale, *(f"{self.locale}_{territory}" for territory in self.territories))
 
 
+_ENGLISH = ("AE", "AU", "CA", "CH", "GB", "IE", "IN", "SG", "US")
 # Stripe Checkout has no Arabic; `auto` lets it choose from the browser (stripe.checkout.Session, parameter `locale`).
 LANGUAGES: Mapping[str, Language] = {
     language.code: language
     for language in (
-        Language("en", "en", "en", "English", "ltr", "en", "EUR"),
-        Language("fr", "fr", "fr", "Français", "ltr", "fr", "EUR", ("Go", "Mo")),
-        Language("it", "it", "it", "Italiano", "ltr", "it", "EUR"),
-        Language("de", "de", "de", "Deutsch", "ltr", "de", "EUR"),
-        Language("es", "es", "es", "Español", "ltr", "es", "EUR"),
-        Language("pt", "pt", "pt", "Português", "ltr", "pt", "EUR"),
+        Language("en", "en", "en", "English", "ltr", "en", "EUR", territories=_ENGLISH),
+        Language("fr", "fr", "fr", "Français", "ltr", "fr", "EUR", ("Go", "Mo"), ("BE", "CA", "CH")),
+        Language("it", "it", "it", "Italiano", "ltr", "it", "EUR", territories=("CH",)),
+        Language("de", "de", "de", "Deutsch", "ltr", "de", "EUR", territories=("AT", "CH")),
+        Language("es", "es", "es", "Español", "ltr", "es", "EUR", territories=("MX", "US")),
+        Language("pt", "pt", "pt", "Português", "ltr", "pt", "EUR", territories=("PT",)),
         Language("ru", "ru", "ru", "Русский", "ltr", "ru", "EUR", ("ГБ", "МБ")),
         Language("zh-hans", "zh_Hans", "zh-Hans", "简体中文", "ltr", "zh", "CNY"),
         Language("zh-hant", "zh_Hant", "zh-Hant", "繁體中文", "ltr", "zh-TW", "USD"),
         Language("ja", "ja", "ja", "日本語", "ltr", "ja", "JPY"),
         Language("ko", "ko", "ko", "한국어", "ltr", "ko", "USD"),
-        Language("ar", "ar", "ar", "العربية", "rtl", "auto", "AED", ("غيغابايت", "ميغابايت")),
+        Language("ar", "ar", "ar", "العربية", "rtl", "auto", "AED", ("غيغابايت", "ميغابايت"), ("AE", "EG", "SA")),
     )
 }
 DEFAULT_LANGUAGE = "en"
@@ -66,10 +77,45 @@ def get_language(code: str) -> Language:
 def best_language(accepted: LanguageAccept) -> Language:
     """Return the language that fits an Accept-Language header best, English when none does."""
     for tag, _quality in accepted:
-        candidate = tag.lower().replace("_", "-")
-        while candidate:
-            code = _ALIASES.get(candidate, candidate)
-            if code in LANGUAGES:
-                return LANGUAGES[code]
-            candidate = candidate.rpartition("-")[0]
+        language = _language_of(tag)
+        if language is not None:
+            return language
     return LANGUAGES[DEFAULT_LANGUAGE]
+
+
+@lru_cache(maxsize=1024)
+def visitor_locale(code: str, header: str) -> str:
+    """Return the locale of Babel in which a page is formatted for the sender of an Accept-Language header.
+
+    What the browser says first about that very language counts: `de-CH` has German pages written the Swiss way.
+    Raises KeyError for a language the shop does not speak.
+    """
+    language = LANGUAGES[code]
+    for tag, _quality in parse_accept_header(header, LanguageAccept):
+        if _language_of(tag) is language:
+            locale = f"{language.locale}_{tag.rpartition('-')[2].upper()}"
+            return locale if locale in language.locales else language.locale
+    return language.locale
+
+
+@lru_cache(maxsize=256)
+def suggested_currency(code: str, locale: str, offered: tuple[str, ...]) -> str:
+    """Return the currency that prices are shown in first: that of the locale's territory, or of the language.
+
+    Only one of the `offered` ones (ISO 4217) is suggested. Raises KeyError for a language the shop does not speak.
+    """
+    language = LANGUAGES[code]
+    territory = locale.removeprefix(language.locale).removeprefix("_")
+    own = get_territory_currencies(territory) if territory else []
+    return next((currency for currency in own if currency in offered), language.currency)
+
+
+def _language_of(tag: str) -> Language | None:
+    """Return the language of the shop that a browser means by a tag (RFC 4647, section 3.4), None for any other."""
+    candidate = tag.lower().replace("_", "-")
+    while candidate:
+        code = _ALIASES.get(candidate, candidate)
+        if code in LANGUAGES:
+            return LANGUAGES[code]
+        candidate = candidate.rpartition("-")[0]
+    return None

@@ -113,9 +113,11 @@ def format_moment(moment: datetime, locale: str) -> str:
 def _format_minute(moment: datetime, locale: str) -> str:
     local = moment.astimezone(MONACO)
     pattern = str(get_datetime_format("medium", locale=locale))
-    time = format_time(local, format="short", tzinfo=MONACO, locale=locale)
+    # The long names of the halves of a day: Korean has no short ones, and is given English ones by CLDR.
+    short = str(Locale.parse(locale).time_formats["short"].pattern).replace("a", "aaaa")
+    time = format_time(local, format=short, tzinfo=MONACO, locale=locale)
     # Arabic has no short names of months: what CLDR calls medium is digits, which can be read from either side.
-    day = babel_format_date(local, format="long" if locale == "ar" else "medium", locale=locale)
+    day = babel_format_date(local, format="long" if locale.startswith("ar") else "medium", locale=locale)
     return pattern.replace("{1}", day).replace("{0}", time)
 
 

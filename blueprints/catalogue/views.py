@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, abort, make_response, render_template
 
-from blueprints._language import current_language
+from blueprints._language import current_language, first_currency
 from blueprints._page import chosen_currency
 from blueprints._page_cache import public_page
 from blueprints._web import render_page
@@ -26,7 +26,7 @@ from services.money import GIGABYTE, format_data
 
 
 def _currency() -> str:
-    return chosen_currency() or current_language().currency
+    return chosen_currency() or first_currency()
 
 
 @blueprint.get("/")
@@ -44,7 +44,7 @@ def plans() -> Response:
     locale = current_language().locale
     sizes = [(str(size), format_data(size * GIGABYTE, locale)) for size in SIZES_GB]
     form = PlansForm(_country_choices(locale), sizes, locale)
-    form.currency.data = form.currency.data or current_language().currency
+    form.currency.data = form.currency.data or first_currency()
     valid = form.validate()
     found: list[PlanView] = []
     if valid:

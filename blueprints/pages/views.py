@@ -32,6 +32,13 @@ def compatibility() -> Response:
     )
 
 
+@blueprint.get("/guide")
+@public_page()
+def guide() -> str:
+    """Show what the card is, how to buy it and how to activate it."""
+    return render_template("pages/guide.html")
+
+
 @blueprint.get("/install")
 @public_page()
 def install() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, make_response, render_template, url_for
 from flask_login import current_user
 
-from blueprints._language import current_language
+from blueprints._language import current_language, first_currency
 from blueprints._page import chosen_currency
 from blueprints._page_cache import public_page
 from blueprints._web import is_htmx, now, private, see_other
@@ -20,7 +20,7 @@ from services.owned_esims import list_owned_esims
 def guide() -> str:
     """Show what renewing is, how it goes, and what it costs."""
     language = current_language()
-    plans = list_plans(db.session(), PlanFilter(), language.code, chosen_currency() or language.currency)
+    plans = list_plans(db.session(), PlanFilter(), language.code, chosen_currency() or first_currency())
     return render_template("renewal/guide.html", plans=[plan for plan in plans if plan.topup])
 
 
