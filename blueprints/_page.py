@@ -12,10 +12,12 @@ from blueprints._language import current_language
 from blueprints._page_cache import is_public_page
 from blueprints._static import inline_stylesheet
 from config import Settings
-from services.countries import country_name, join_names
+from services.countries import by_name, country_name, join_names
 from services.devices import Device, recognise
 from services.languages import LANGUAGES, Language
 from services.money import CURRENCIES
+
+FEW_COUNTRIES = 4
 
 
 def prepare_page(app: Flask, settings: Settings) -> None:
@@ -79,4 +81,6 @@ def _country_name(code: str) -> str:
 
 def _country_list(codes: Collection[str]) -> str:
     locale = current_language().locale
-    return join_names(tuple(country_name(code, locale) for code in codes), locale)
+    # A few stand in the order that the plan gives them; in many, a reader looks for one.
+    ordered = by_name(codes, locale) if len(codes) > FEW_COUNTRIES else codes
+    return join_names(tuple(country_name(code, locale) for code in ordered), locale)

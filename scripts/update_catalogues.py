@@ -45,7 +45,8 @@ def main() -> None:
         catalogue.update(template, no_fuzzy_matching=True)
         words = io.BytesIO()
         write_po(words, catalogue, no_location=True, omit_header=True, sort_output=True, ignore_obsolete=True)
-        header = HEADER.format(locale=language.locale, plural_forms=catalogue.plural_forms)
+        plural_forms = language.plural_forms or catalogue.plural_forms
+        header = HEADER.format(locale=language.locale, plural_forms=plural_forms)
         file.write_bytes(header.encode() + words.getvalue().lstrip())
 
 

@@ -26,6 +26,8 @@ class Language:
     data_units: tuple[str, str] = ("GB", "MB")
     # Territories (ISO 3166) whose habits are followed where a browser names them; a public page is kept once for each.
     territories: tuple[str, ...] = ()
+    # How gettext counts, where Babel's table for it is not what CLDR says.
+    plural_forms: str = ""
 
     @property
     def locales(self) -> tuple[str, ...]:
@@ -33,6 +35,7 @@ class Language:
         return (self.locale, *(f"{self.locale}_{territory}" for territory in self.territories))
 
 
+_UP_TO_ONE = "nplurals=2; plural=(n > 1);"
 _ENGLISH = ("AE", "AU", "CA", "CH", "GB", "IE", "IN", "SG", "US")
 # Stripe Checkout has no Arabic; `auto` lets it choose from the browser (stripe.checkout.Session, parameter `locale`).
 LANGUAGES: Mapping[str, Language] = {
@@ -43,7 +46,7 @@ LANGUAGES: Mapping[str, Language] = {
         Language("it", "it", "it", "Italiano", "ltr", "it", "EUR", territories=("CH",)),
         Language("de", "de", "de", "Deutsch", "ltr", "de", "EUR", territories=("AT", "CH")),
         Language("es", "es", "es", "Español", "ltr", "es", "EUR", territories=("MX", "US")),
-        Language("pt", "pt", "pt", "Português", "ltr", "pt", "EUR", territories=("PT",)),
+        Language("pt", "pt", "pt", "Português", "ltr", "pt", "EUR", territories=("PT",), plural_forms=_UP_TO_ONE),
         Language("ru", "ru", "ru", "Русский", "ltr", "ru", "EUR", ("ГБ", "МБ")),
         Language("zh-hans", "zh_Hans", "zh-Hans", "简体中文", "ltr", "zh", "CNY"),
         Language("zh-hant", "zh_Hant", "zh-Hant", "繁體中文", "ltr", "zh-TW", "USD"),

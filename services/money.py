@@ -117,20 +117,28 @@ def _format_minute(moment: datetime, locale: str) -> str:
     short = str(Locale.parse(locale).time_formats["short"].pattern).replace("a", "aaaa")
     time = format_time(local, format=short, tzinfo=MONACO, locale=locale)
     # Arabic has no short names of months: what CLDR calls medium is digits, which can be read from either side.
-    day = babel_format_date(local, format="long" if locale.startswith("ar") else "medium", locale=locale)
+    day = _first_of_month(
+        babel_format_date(local, format="long" if locale.startswith("ar") else "medium", locale=locale), local, locale
+    )
     return pattern.replace("{1}", day).replace("{0}", time)
 
 
 def format_day(moment: datetime | date, locale: str) -> str:
     """Return the day of a moment, in Monaco's time."""
     day = moment.astimezone(MONACO).date() if isinstance(moment, datetime) else moment
-    return babel_format_date(day, format="long", locale=locale)
+    return _first_of_month(babel_format_date(day, format="long", locale=locale), day, locale)
 
 
 @lru_cache(maxsize=4096)
 def format_date(day: date, locale: str) -> str:
     """Return a day of this year, without the year."""
-    return babel_format_date(day, format=str(Locale.parse(locale).datetime_skeletons["MMMd"]), locale=locale)
+    text = babel_format_date(day, format=str(Locale.parse(locale).datetime_skeletons["MMMd"]), locale=locale)
+    return _first_of_month(text, day, locale)
+
+
+def _first_of_month(text: str, day: date, locale: str) -> str:
+    """Return a date whose first of the month is an ordinal where it has to be: French, and CLDR does not know it."""
+    return f"1er{text[1:]}" if locale.startswith("fr") and day.day == 1 and text.startswith("1 ") else text
 
 
 def format_duration(duration: timedelta, locale: str) -> str:
@@ -139,8 +147,9 @@ def format_duration(duration: timedelta, locale: str) -> str:
 
 
 def format_age(age: timedelta, locale: str) -> str:
-    """Return how long ago something was, in its largest unit from minutes up ("3 hours ago")."""
-    return _format_timedelta(_whole_seconds(-age), locale, True)
+    """Return how long ago something was, in its largest unit from minutes up ("3 hours ago"); never less than one."""
+    # No time at all would be put into the future: "in 0 minutes".
+    return _format_timedelta(_whole_seconds(-max(age, SECOND)), locale, True)
 
 
 @lru_cache(maxsize=4096)

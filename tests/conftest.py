@@ -260,8 +260,9 @@ def live_shop(app: Flask, sandbox: Sandbox, shop_port: int) -> Iterator[str]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Say how far the model test goes (tests/faults/test_model.py)."""
+    """Say how far the model test and the look at every page go."""
     parser.addoption("--model-examples", type=int, help="run so many examples, new ones without --hypothesis-seed")
+    parser.addoption("--every-width", action="store_true", help="look at every language in every width and in the dark")
 
 
 @pytest.hookimpl(trylast=True)

@@ -28,6 +28,16 @@ def fill(soup: BeautifulSoup, name: str, entered: Values) -> SentForm:
     value.
     """
     form, button = _find(soup, name)
+    return _filled(soup, form, button, entered)
+
+
+def fill_form(form: Tag, soup: BeautifulSoup, entered: Values) -> SentForm:
+    """Return a form of the page filled in with `entered` and sent with its last button; fails as `fill` does."""
+    buttons = [button for button in form.select("button") if button.get("type", "submit") == "submit"]
+    return _filled(soup, form, buttons[-1] if buttons else None, entered)
+
+
+def _filled(soup: BeautifulSoup, form: Tag, button: Tag | None, entered: Values) -> SentForm:
     values: dict[str, list[str]] = {}
     controls = [control for control in _controls(soup, form) if control.get("name")]
     unknown = set(entered) - {str(control["name"]) for control in controls if control.get("type") != "hidden"}

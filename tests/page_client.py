@@ -17,7 +17,7 @@ from blueprints._access import start_session
 from blueprints.staff.access import sign_in as sign_in_staff
 from models import Account, Staff, db
 from tests import page_rules
-from tests.forms import Values, fill
+from tests.forms import Values, fill, fill_form
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (test)"}
 
@@ -69,6 +69,19 @@ class PageClient:
         self._app = app
         self._client: FlaskClient = app.test_client()
         self.page: Page | None = None
+
+    def look(self, path: str) -> Page:
+        """Open an address whatever it answers, and check the page."""
+        return self._open("GET", path, None)
+
+    def send(self, selector: str, values: Values) -> Page:
+        """Fill in and send the first form that a CSS selector finds on the open page, with its last button.
+
+        The answer may be anything but a redirect.
+        """
+        assert self.page is not None, "no page is open"
+        sent = fill_form(self.page.select(selector)[0], self.page.soup, values)
+        return self._open("POST", sent.action or self.page.url, None, data=sent.values)
 
     def get(self, path: str, status: int = 200, **options: Any) -> Page:
         """Open an address and check the page."""
@@ -128,7 +141,7 @@ class PageClient:
             kept.update(after)
 
     def _open(
-        self, method: str, path: str, status: int, *, htmx: bool = False, target: str = "", **options: Any
+        self, method: str, path: str, status: int | None, *, htmx: bool = False, target: str = "", **options: Any
     ) -> Page:
         parts = urlsplit(path)
         if not parts.path:
@@ -145,6 +158,7 @@ class PageClient:
         db.session.expire_all()
         text = "" if (response.mimetype or "").startswith("image/") else response.text
         page = Page(response, response.request.full_path.rstrip("?"), page_rules.parse(text))
+        status = status or response.status_code
         assert response.status_code == status, _unexpected(page, status)
         if response.mimetype == "text/html" and not 300 <= status < 400:
             whole = response.text.lstrip()[:9].lower() == "<!doctype"

@@ -19,6 +19,8 @@ from models import (
     Order,
     Payment,
     PaymentKind,
+    Refund,
+    RefundStatus,
     SupplierAttempt,
     SupplierAttemptStatus,
     db,
@@ -76,6 +78,25 @@ def dispute(shop: Shop, order: Order, status: str = "needs_response", **columns:
         session.add(row)
         session.flush()
         return row.id
+
+
+def make_refund(shop: Shop, order: Order) -> None:
+    """Let the payment that settled an order have gone back in full."""
+    payment = settling_payment(order)
+    with shop.transaction() as session:
+        session.add(
+            Refund(
+                payment_id=payment.id,
+                status=RefundStatus.SUCCEEDED,
+                source="shop",
+                cause="refused",
+                idempotency_key=f"refund-{order.public_id}",
+                reference=f"re_{order.public_id}",
+                amount_minor=payment.amount_minor,
+                currency=payment.currency,
+                created_at=shop.clock.now(),
+            )
+        )
 
 
 def make_mail(shop: Shop, order: Order, status: MailStatus = MailStatus.FAILED, **columns: Any) -> int:

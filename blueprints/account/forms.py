@@ -93,7 +93,10 @@ class LanguageForm(FlaskForm):
 
     language = SelectField(
         _l("Language"),
-        choices=[SelectChoice(language.code, language.name) for language in LANGUAGES.values()],
+        choices=[
+            SelectChoice(language.code, language.name, render_kw={"lang": language.html})
+            for language in LANGUAGES.values()
+        ],
     )
 
 

@@ -21,7 +21,7 @@ from services.catalogue import (
     list_plans,
     quote,
 )
-from services.countries import country_name
+from services.countries import by_name, country_name
 from services.money import GIGABYTE, format_data
 
 
@@ -57,7 +57,7 @@ def plans() -> Response:
 def _country_choices(locale: str) -> list[tuple[str, str]]:
     covered = set(list_countries(db.session()))
     first = [code for code in NEIGHBOURS if code in covered]
-    others = sorted(covered - set(first), key=lambda code: country_name(code, locale))
+    others = by_name(covered - set(first), locale)
     return [(code, country_name(code, locale)) for code in (*first, *others)]
 
 

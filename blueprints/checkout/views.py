@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
-from blueprints._language import current_language
+from blueprints._language import current_language, first_currency
 from blueprints._paying import finished_order, just_paid_page, order_and_pay, pay
 from blueprints._rerun import repeatable
 from blueprints._visitor import just_bought, known_email, open_checkout_key, remember_email, sent_checkout_key
@@ -90,7 +90,8 @@ def email(slug: str) -> Response:
 
 def _choice(slug: str, days: str, currency: str) -> Choice:
     """Return what the address or the form asks for; a currency or days that are not offered fall back to the plan's."""
-    currency = currency if currency in money.CURRENCIES else current_language().currency
+    if currency not in money.CURRENCIES:
+        currency = current_user.currency if current_user.is_authenticated else first_currency()
     try:
         plan = get_plan(db.session(), slug, current_language().code, currency)
     except PlanNotFound:

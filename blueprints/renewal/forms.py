@@ -16,7 +16,7 @@ class RenewalForm(FlaskForm):
         _l("I accept the terms of sale"), validators=[InputRequired(_l("Please accept the terms of sale."))]
     )
     immediate_delivery = BooleanField(
-        _l("Renew my eSIM at once; I know that I lose the right of withdrawal with that"),
+        _l("Renew my eSIM at once; I know that I lose the right of withdrawal once it is renewed"),
         validators=[InputRequired(_l("Please agree to renewing at once, or the renewal cannot start now."))],
     )
     checkout_key = HiddenField()

@@ -12,6 +12,7 @@ from models import ClockStart, Esim, Order, OrderKind
 from services import money
 from services.activation_codes import last_four
 from services.countries import country_name, join_names
+from services.languages import get_language
 
 Facts = list[tuple[str, str]]
 
@@ -39,6 +40,7 @@ def receipt_facts(order: Order, esim: Esim | None) -> Facts:
         (_("Paid"), money.format_money(order.amount_minor, order.currency, _locale())),
         (_("Currency"), money.currency_name(order.currency, _locale())),
         (_("Paid on"), moment(order.paid_at)),
+        (_("Language of the contract"), get_language(order.language).name),
         (_("Seller"), _("Monaco travel card")),
     ]
     return facts
@@ -46,10 +48,7 @@ def receipt_facts(order: Order, esim: Esim | None) -> Facts:
 
 def usage_facts(esim: Esim) -> Facts:
     """Return what is left on an eSIM and how old that knowledge is."""
-    facts = [
-        (_("eSIM"), esim_name(esim)),
-        (_("Data left"), _data_left(esim.total_bytes, esim.used_bytes, unlimited=False)),
-    ]
+    facts = [(_("Data left"), _data_left(esim.total_bytes, esim.used_bytes, unlimited=False))]
     if esim.expires_at is not None:
         facts.append((_("Valid until"), moment(esim.expires_at)))
     if esim.usage_as_of is not None:

@@ -1,7 +1,8 @@
-"""Every page, in every language, at three widths: axe-core finds nothing, nothing is wider than the screen.
+"""Every page, in every language: axe-core finds nothing, nothing is wider than the screen, thumbs find every target.
 
-One language is one test of some 75 states at three widths and once more in the dark, most of the time inside axe. It
-takes a minute and a half where other programs want the two cores, too; each further language adds as much on one.
+One language is one test of some 80 states. Two of them, one for each direction of writing, are looked at in three
+widths and in the dark; the others, whose layout differs only where texts are longer, at the narrowest one.
+`make test ARGS="--every-width tests/browser/test_accessibility.py"` takes its time and leaves nothing out.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from playwright.sync_api import Browser, Page
 from sandbox.server import Sandbox
 from services.languages import LANGUAGES
 from tests.browser.conftest import PHONE, windows
-from tests.browser.visits import NOT_PAGES, Visit, World
+from tests.browser.layout import REFUSALS, cut_off, moving, sideways, small_targets
+from tests.visits import NOT_PAGES, Visit, World
 
+LOOKED_AT_WHOLE = ("en", "ar")
 WIDTHS = (320, PHONE["width"], 1280)
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -32,12 +35,6 @@ RUN = """async ([only, without]) => {
     const { violations } = await axe.run(document, options);
     return violations.flatMap((each) => each.nodes.map((node) => `${each.id}: ${node.target} ${node.failureSummary}`));
 }"""
-# What reaches furthest, to name it.
-WIDE = """() => [...document.body.querySelectorAll("*")]
-    .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
-    .map((element) => `${element.localName}.${element.className}`).slice(-3).join(" ")"""
-# What some of the pages are there to say: a link has ended, an address is taken, Stripe does not answer.
-REFUSALS = ("status of 410", "status of 409", "status of 503")
 # As it came, before htmx and axe put anything into the page.
 INLINE = r"""(html) => {
     const page = new DOMParser().parseFromString(html, "text/html");
@@ -56,7 +53,7 @@ INLINE = r"""(html) => {
 
 
 def test_every_address_is_looked_at_or_excused(app: Flask, sandbox: Sandbox) -> None:
-    """A new page fails here until it is visited (visits.py), or stands among what is no page, with the reason."""
+    """A new page fails here until it is visited (tests/visits.py), or stands among what is no page, with the reason."""
     asked = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
     visited = {visit.endpoint for visit in World(app, sandbox, "en").visits()} - {"error"}
     assert visited & set(NOT_PAGES) == set()
@@ -64,10 +61,16 @@ def test_every_address_is_looked_at_or_excused(app: Flask, sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_no_page_is_in_anybodys_way(app: Flask, sandbox: Sandbox, browser: Browser, live_shop: str, code: str) -> None:
-    """0 violations, no scrolling sideways, nothing inline, nothing on the console, no request to anywhere else."""
+def test_no_page_is_in_anybodys_way(
+    app: Flask, sandbox: Sandbox, browser: Browser, live_shop: str, code: str, request: pytest.FixtureRequest
+) -> None:
+    """0 violations, no scrolling sideways, targets for thumbs, letters twice their size, nothing inline, no motion.
+
+    And nothing on the console, no request to anywhere else.
+    """
     world = World(app, sandbox, code)
     visits = world.visits()
+    whole = code in LOOKED_AT_WHOLE or request.config.getoption("every_width")
     faults: list[str] = []
     with windows(browser, live_shop, *REFUSALS) as open_window:
         stranger, owner = open_window(), open_window()
@@ -76,30 +79,35 @@ def test_no_page_is_in_anybodys_way(app: Flask, sandbox: Sandbox, browser: Brows
             # Or axe would read the colours half-way from light to dark.
             page.emulate_media(reduced_motion="reduce")
         for visit in visits:
-            faults += _look_at(owner if visit.signed_in else stranger, visit)
+            page = owner if visit.signed_in else stranger
+            faults += [f"{visit.name} ({visit.path}): {fault}" for fault in _look_at(page, visit, whole)]
         assert not faults, "\n".join(faults)
 
 
-def _look_at(page: Page, visit: Visit) -> list[str]:
+def _look_at(page: Page, visit: Visit, whole: bool) -> list[str]:
     """Open a page, bring it to its state, and return everything that is wrong with it."""
+    page.set_viewport_size(PHONE)
     answer = page.goto(visit.path)
     assert answer is not None, visit.name
     faults = [*page.evaluate(INLINE, answer.text())]
-    visit.do(page)
+    visit.do.in_browser(page)
+    faults += [*small_targets(page), *moving(page)]
     page.evaluate(AXE)
-    for width in WIDTHS:
+    for width in WIDTHS if whole else WIDTHS[:1]:
         page.set_viewport_size({"width": width, "height": PHONE["height"]})
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if wide > width:
-            faults.append(f"{wide} pixels wide at {width}: {page.evaluate(WIDE)}")
+        faults += sideways(page)
         # The colours, which cost more than all the rest, are the same at every width.
         without = [] if width == PHONE["width"] else ["color-contrast"]
         faults += [f"at {width}: {fault}" for fault in _axe(page, {"type": "tag", "values": TAGS}, without)]
-    page.set_viewport_size(PHONE)
-    page.emulate_media(color_scheme="dark")
-    faults += [f"dark: {fault}" for fault in _axe(page, {"type": "rule", "values": COLOURS})]
-    page.emulate_media(color_scheme="light")
-    return [f"{visit.name} ({page.url}): {fault}" for fault in faults]
+    if whole:
+        page.set_viewport_size(PHONE)
+        page.emulate_media(color_scheme="dark")
+        faults += [f"dark: {fault}" for fault in _axe(page, {"type": "rule", "values": COLOURS})]
+        page.emulate_media(color_scheme="light")
+    # As Android's text size does it: `rem` grows, the width does not.
+    page.set_viewport_size({"width": WIDTHS[0], "height": PHONE["height"]})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    return faults + [f"with large letters: {fault}" for fault in (*sideways(page), *cut_off(page))]
 
 
 def _axe(page: Page, only: dict[str, Any], without: Sequence[str] = ()) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,8 +11,10 @@ from services.money import (
     MEGABYTE,
     AmountInvalid,
     exponent,
+    format_age,
     format_amount,
     format_data,
+    format_date,
     format_day,
     format_moment,
     format_money,
@@ -111,3 +113,18 @@ def test_moments_are_told_in_monaco_time() -> None:
     assert format_moment(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "fr") == "11 juil. 2026, 00:30"
     assert format_moment(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "ar") == "11 يوليو 2026، 12:30 ص"
     assert format_day(datetime(2026, 7, 10, 22, 30, tzinfo=UTC), "en") == "July 11, 2026"
+
+
+def test_what_is_known_this_second_is_not_of_the_future() -> None:
+    assert format_age(timedelta(), "en") == "1 minute ago"
+    assert format_age(timedelta(seconds=59), "de") == "vor 1 Minute"
+    assert format_age(timedelta(hours=3), "ru") == "3 часа назад"
+
+
+def test_the_first_of_a_month_is_an_ordinal_in_french() -> None:
+    first = datetime(2026, 12, 1, 14, tzinfo=UTC)
+    assert format_moment(first, "fr") == "1er déc. 2026, 15:00"
+    assert format_day(first, "fr_CH") == "1er décembre 2026"
+    assert format_date(first.date(), "fr") == "1er déc."
+    assert format_day(datetime(2026, 12, 11, tzinfo=UTC), "fr") == "11 décembre 2026"
+    assert format_day(first, "it") == "1 dicembre 2026"

@@ -5,10 +5,10 @@ A GET address is either visited here or stands in NOT_PAGES; `test_every_address
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask
 from playwright.sync_api import Page
@@ -22,7 +22,8 @@ from services.payments.attempts import start_payment
 from services.renewal_rules import EsimState, after_renewal
 from services.shop import Shop
 from tests.factories import PASSWORD, Factories
-from tests.staff_world import change_fulfilment, make_mail
+from tests.page_client import PageClient
+from tests.staff_world import change_fulfilment, make_mail, make_refund
 
 DAILY_PLAN = "monaco-1gb-a-day"
 NOT_PAGES = {
@@ -43,13 +44,77 @@ NOT_PAGES = {
     # The staff's pages are in English, for a handful of people; the sign-in stands for their frame.
     "staff.order": "for staff",
     "staff.orders": "for staff",
+    "staff.page_text": "for staff",
+    "staff.plan_text": "for staff",
     "staff.set_up": "for staff",
     "staff.stuck": "for staff",
+    "staff.texts": "for staff",
 }
 
 
-def _stay(_page: Page) -> None:
-    """Do nothing on the page that was opened."""
+class Act(Protocol):
+    """What is done on a page to come to a state: in a browser, and by a client that runs no scripts."""
+
+    def in_browser(self, page: Page) -> None:
+        """Do it in a browser; returns when the state is reached."""
+
+    def plainly(self, client: PageClient) -> None:
+        """Do it without scripts; the state is the client's page."""
+
+
+class Stay:
+    """Does nothing on the page that was opened."""
+
+    def in_browser(self, page: Page) -> None:
+        """Do nothing."""
+
+    def plainly(self, client: PageClient) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class WaitFor:
+    """Waits for what a script puts on the page; without scripts it is not there."""
+
+    selector: str
+
+    def in_browser(self, page: Page) -> None:
+        """Wait until it is there."""
+        page.locator(self.selector).first.wait_for()
+
+    def plainly(self, client: PageClient) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Fills in a form and sends it, with every box ticked when it is to be taken (`whole`)."""
+
+    form: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
+
+    def in_browser(self, page: Page) -> None:
+        """Send it; the answer has taken its place when this returns, as page or by htmx."""
+        for name, value in self.values.items():
+            # Some fields are looked at, and swapped, when they are left: nothing may move any more at the button.
+            page.fill(f'{self.form} [name="{name}"]', value)
+        if self.whole:
+            with page.expect_response("**/email"):
+                page.locator("#email").blur()
+            for box in page.locator(f"{self.form} input[type=checkbox]").all():
+                box.check()
+        sent = page.locator(self.form).first
+        sent.evaluate("form => { form.dataset.sent = 'yes'; }")
+        sent.locator('button[type="submit"]').last.click()
+        page.wait_for_function("selector => !document.querySelector(selector)", arg=f"{self.form}[data-sent]")
+        page.wait_for_load_state()
+
+    def plainly(self, client: PageClient) -> None:
+        """Send it; the page is the answer."""
+        assert client.page is not None
+        boxes = client.page.select(f"{self.form} input[type=checkbox]") if self.whole else []
+        client.send(self.form, {**self.values, **{str(box["name"]): True for box in boxes}})
 
 
 @dataclass(frozen=True)
@@ -60,7 +125,7 @@ class Visit:
     state: str
     path: str
     signed_in: bool = False
-    do: Callable[[Page], None] = _stay
+    do: Act = field(default_factory=Stay)
 
     @property
     def name(self) -> str:
@@ -70,7 +135,7 @@ class Visit:
     @property
     def acts(self) -> bool:
         """Return whether the state is reached by doing something on the page, which uses up what it is done with."""
-        return self.do is not _stay
+        return not isinstance(self.do, Stay)
 
 
 class World:
@@ -83,6 +148,8 @@ class World:
         self._factories = Factories(self._shop)
         self._language = language
         self.account = self._factories.make_account(language=language)
+        texts = {text.language: text.name for text in self._factories.any_plan().texts}
+        self._plan_name = texts[language]
 
     def sign_in(self, page: Page) -> None:
         """Sign the owner of everything in."""
@@ -98,7 +165,7 @@ class World:
 
     def _visit(self, endpoint: str, state: str = "", **options: object) -> Visit:
         """Return the visit of an endpoint; `query` is added to its address, other options are its arguments."""
-        do, signed_in = options.pop("do", _stay), bool(options.pop("signed_in", False))
+        do, signed_in = options.pop("do", Stay()), bool(options.pop("signed_in", False))
         query = options.pop("query", "")
         with self._app.test_request_context():
             adapter = self._app.url_map.bind("")
@@ -110,7 +177,7 @@ class World:
     def _public(self) -> list[Visit]:
         plan = self._factories.any_plan().slug
         abroad = self._factories.any_plan("CH").slug
-        endpoints = ("compatibility", "install", "help", "terms", "privacy", "accessibility")
+        endpoints = ("guide", "compatibility", "install", "help", "terms", "privacy", "accessibility")
         return [
             self._visit("catalogue.home"),
             self._visit("catalogue.plans"),
@@ -118,7 +185,7 @@ class World:
             self._visit("catalogue.plan", slug=plan),
             self._visit("catalogue.plan", "by the day", slug=DAILY_PLAN),
             self._visit("catalogue.plan", "not for Monaco", slug=abroad),
-            self._visit("renewal.guide", "stranger", do=_wait_for("#your-esims a[href$=sign-in]")),
+            self._visit("renewal.guide", "stranger", do=WaitFor("#your-esims a[href$=sign-in]")),
             *(self._visit(f"pages.{name}") for name in endpoints),
             self._visit("pages.compatibility", "found", query="?phone=iphone"),
             self._visit("pages.compatibility", "not on the list", query="?phone=galaxy+s21+fe"),
@@ -134,21 +201,27 @@ class World:
             other = session.merge(other)
             claim = account_tokens.issue(session, other, TokenPurpose.CLAIM, now).secret
             reset = account_tokens.issue(session, other, TokenPurpose.PASSWORD_RESET, now).secret
+            sign_in = account_tokens.issue(session, other, TokenPurpose.SIGN_IN, now).secret
             move = account_tokens.issue(session, other, TokenPurpose.EMAIL_CHANGE, now, taken).secret
         return [
             self._visit("account.sign_in"),
-            self._visit("account.sign_in", "refused", do=_send("main form")),
+            self._visit("account.sign_in", "refused", do=Send("main form")),
             self._visit("account.sign_up"),
-            self._visit("account.sign_up", "refused", do=_send("main form")),
+            self._visit("account.sign_up", "refused", do=Send("main form")),
             self._visit("account.password_reset"),
-            self._visit("account.password_reset", "refused", do=_send("main form")),
+            self._visit("account.password_reset", "refused", do=Send("main form")),
             self._visit("account.link_sent"),
+            self._visit("account.sign_in_link"),
+            self._visit("account.sign_in_link", "refused", do=Send("main form")),
+            self._visit("account.sign_in_link_sent"),
+            self._visit("account.open_by_link", token=sign_in),
+            self._visit("account.open_by_link", "ended", token="x"),
             self._visit("account.claim", token=claim),
-            self._visit("account.claim", "refused", token=claim, do=_send("main form")),
+            self._visit("account.claim", "refused", token=claim, do=Send("main form")),
             self._visit("account.claim", "ended", token="x"),
             self._visit("account.new_password", token=reset),
             self._visit("account.confirm_email", token=move),
-            self._visit("account.confirm_email", "taken", token=move, do=_send("main form")),
+            self._visit("account.confirm_email", "taken", token=move, do=Send("main form")),
             self._visit("staff.sign_in"),
         ]
 
@@ -157,26 +230,16 @@ class World:
         return [
             self._visit("checkout.checkout", slug=plan),
             self._visit("checkout.checkout", "by the day", slug=DAILY_PLAN),
-            self._visit("checkout.checkout", "refused", slug=plan, do=_send('main form[method="post"]')),
-            self._visit("checkout.checkout", "no payment", slug=plan, do=self._pay_in_vain),
-            self._visit("checkout.checkout", "mistyped", slug=plan, do=_mistype),
+            self._visit("checkout.checkout", "refused", slug=plan, do=Send('main form[method="post"]')),
+            self._visit("checkout.checkout", "no payment", slug=plan, do=_PayInVain(self._sandbox)),
+            self._visit("checkout.checkout", "mistyped", slug=plan, do=_Mistype()),
             self._visit("checkout.checkout", "renew instead", slug=plan, signed_in=True),
         ]
-
-    def _pay_in_vain(self, page: Page) -> None:
-        # The field is looked at, and swapped, when it is left: nothing may move any more when the button is pressed.
-        with page.expect_response("**/email"):
-            page.fill("#email", "ana@example.org")
-            page.locator("#email").blur()
-        for box in page.locator('main form[method="post"] input[type=checkbox]').all():
-            box.check()
-        self._sandbox.stripe.fault("503", path="/v1/checkout/sessions*", count=None)
-        _send('main form[method="post"]')(page)
-        self._sandbox.stripe.faults.clear()
 
     def _orders(self) -> list[Visit]:
         orders = {state: self._order(state) for state in ("pending", "paid", "ordered", "verified", "held")}
         orders |= {state: self._order(state) for state in ("refunded", "cancelled")}
+        make_refund(self._shop, orders["refunded"])
         for reason in ("not_verified", "disputed", "supplier_slow", "late"):
             orders[reason] = self._order("ordered")
             late = {"late_at": self._shop.clock.now()} if reason == "late" else {"reason": reason}
@@ -189,7 +252,7 @@ class World:
         settings = self._shop.settings
         old = links.order_key(settings, Order(public_id=corrected.public_id, corrections=0))
         verified = orders["verified"].public_id
-        refuse = _send('main form[method="post"]', email="nobody")
+        refuse = Send('main form[method="post"]', {"email": "nobody"})
         return [
             self._visit(
                 "orders.order",
@@ -210,7 +273,8 @@ class World:
         ]
 
     def _order(self, state: str, **columns: object) -> Order:
-        return self._factories.make_order(state, self.account, language=self._language, **columns)
+        named = {"plan_name": self._plan_name, "language": self._language, **columns}
+        return self._factories.make_order(state, self.account, **named)
 
     def _renewal(self, state: str) -> Order:
         now = self._shop.clock.now()
@@ -224,12 +288,13 @@ class World:
         now = self._shop.clock.now()
         ends: dict[str, Any] = {"status": EsimStatus.EXPIRED, "expires_at": now - timedelta(days=1)}
         unused: dict[str, Any] = {"activated_at": None, "expires_at": None, "install_by": now + timedelta(days=90)}
+        spent: dict[str, Any] = {"total_bytes": GIGABYTE, "used_bytes": GIGABYTE}
         low, long_ago = int(4.9 * GIGABYTE), now - timedelta(days=1)
         states = {
             "new": self._factories.make_esim(self.account, status=EsimStatus.NEW, **unused),
             "active": self._factories.make_esim(self.account, nickname="Ana", used_bytes=GIGABYTE),
             "low": self._factories.make_esim(self.account, total_bytes=5 * GIGABYTE, used_bytes=low),
-            "used up": self._factories.make_esim(self.account, status=EsimStatus.DEPLETED),
+            "used up": self._factories.make_esim(self.account, status=EsimStatus.DEPLETED, **spent),
             "ended": self._factories.make_esim(self.account, **ends),
             "silent": self._factories.make_esim(self.account, usage_as_of=long_ago, usage_silent_since=long_ago),
             "never read": self._factories.make_esim(self.account, total_bytes=None, used_bytes=None, usage_as_of=None),
@@ -237,9 +302,9 @@ class World:
         renewable, installed = self._bought(), self._order("verified").esim
         assert installed is not None
         account = [self._visit(f"account.{name}", signed_in=True) for name in ("overview", "settings")]
-        refuse = _send('main form[action$="/settings/email"]')
+        refuse = Send('main form[action$="/settings/email"]')
         return [
-            self._visit("renewal.guide", "owner", signed_in=True, do=_wait_for("#your-esims .row")),
+            self._visit("renewal.guide", "owner", signed_in=True, do=WaitFor("#your-esims .row")),
             *account,
             self._visit("account.overview", "older", query="?page=2", signed_in=True),
             self._visit("account.settings", "refused", signed_in=True, do=refuse),
@@ -249,15 +314,17 @@ class World:
             ),
             self._visit("account.esim", "codes", public_id=installed.public_id, query="?install=1", signed_in=True),
             self._visit("account.copy", public_id=installed.public_id, signed_in=True),
-            self._visit("renewal.choose", public_id=renewable, signed_in=True, do=_wait_for("#preview")),
-            self._visit("renewal.choose", "refused", public_id=renewable, signed_in=True, do=_send("#preview form")),
+            self._visit("renewal.choose", public_id=renewable, signed_in=True, do=WaitFor("#preview")),
+            self._visit("renewal.choose", "refused", public_id=renewable, signed_in=True, do=Send("#preview form")),
             self._visit("renewal.choose", "not possible", public_id=states["ended"].public_id, signed_in=True),
         ]
 
     def _bought(self) -> str:
         """Return the eSIM that was really bought from the sandbox and is in use, so that it can be renewed."""
         slug = self._factories.any_plan().slug
-        order = self._factories.pay(self._sandbox, self._factories.place_order(self.account, slug))
+        order = self._factories.pay(
+            self._sandbox, self._factories.place_order(self.account, slug, language=self._language)
+        )
         fulfil(self._shop, order.id)
         db.session.expire_all()
         esim = db.session.get_one(Order, order.id).esim
@@ -268,26 +335,31 @@ class World:
         return esim.public_id
 
 
-def _wait_for(selector: str) -> Callable[[Page], None]:
-    return lambda page: page.locator(selector).first.wait_for()
+@dataclass(frozen=True)
+class _PayInVain:
+    """Sends the checkout while Stripe does not answer."""
+
+    sandbox: Sandbox
+
+    def in_browser(self, page: Page) -> None:
+        self._in_vain(lambda send: send.in_browser(page))
+
+    def plainly(self, client: PageClient) -> None:
+        self._in_vain(lambda send: send.plainly(client))
+
+    def _in_vain(self, act: Callable[[Send], None]) -> None:
+        self.sandbox.stripe.fault("503", path="/v1/checkout/sessions*", count=None)
+        act(Send('main form[method="post"]', {"email": "ana@example.org"}, whole=True))
+        self.sandbox.stripe.faults.clear()
 
 
-def _send(form: str, **values: str) -> Callable[[Page], None]:
-    """Return what fills in a form and sends it; the answer has taken its place when it returns, as page or by htmx."""
+class _Mistype:
+    """Enters an address that looks mistyped."""
 
-    def send(page: Page) -> None:
-        for name, value in values.items():
-            page.fill(f'{form} [name="{name}"]', value)
-        sent = page.locator(form).first
-        sent.evaluate("form => { form.dataset.sent = 'yes'; }")
-        sent.locator('button[type="submit"]').last.click()
-        page.wait_for_function("selector => !document.querySelector(selector)", arg=f"{form}[data-sent]")
-        page.wait_for_load_state()
+    def in_browser(self, page: Page) -> None:
+        page.fill("#email", "ana@gmial.com")
+        page.locator("#email").blur()
+        page.locator("#email-field [role=status]").wait_for()
 
-    return send
-
-
-def _mistype(page: Page) -> None:
-    page.fill("#email", "ana@gmial.com")
-    page.locator("#email").blur()
-    page.locator("#email-field [role=status]").wait_for()
+    def plainly(self, client: PageClient) -> None:
+        client.send('main form[method="post"]', {"email": "ana@gmial.com"})
