@@ -228,6 +228,14 @@ class TokenPurpose(StrEnum):
     SIGN_IN = "sign_in"
 
 
+class PageName(StrEnum):
+    """The public pages whose text staff may write; as their addresses name them."""
+
+    HELP = "help"
+    TERMS = "terms"
+    PRIVACY = "privacy"
+
+
 class StaffRole(StrEnum):
     """What a member of staff may do."""
 
@@ -383,6 +391,25 @@ class PlanText(Base):
     description: Mapped[str] = mapped_column(Text, default="")
 
     plan: Mapped[Plan] = relationship(back_populates="texts")
+
+
+class PageText(Base):
+    """One version of what staff wrote for a page in one language; rows are added and never changed.
+
+    The newest of a page and a language counts; without a body it says that the text was taken back.
+    """
+
+    __tablename__ = "page_texts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    page: Mapped[PageName] = mapped_column(_enum(PageName))
+    language: Mapped[str] = mapped_column(String(16))
+    body: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+    staff_id: Mapped[int] = mapped_column(ForeignKey("staff.id"))
+
+    # By which the newest row of a page and a language is found.
+    __table_args__ = (Index("newest_page_texts", "page", "language", "id"),)
 
 
 class Esim(Base):
