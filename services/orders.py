@@ -10,15 +10,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from models import Account, Attempt, AttemptStatus, Consent, Order, OrderKind, OrderStatus
+from models import Account, Attempt, AttemptStatus, Consent, Order, OrderKind, OrderStatus, PageName
 from services.catalogue import PlanView, quote
 from services.database import insert_once
 from services.identifiers import public_id, random_key
 from services.order_states import LIVE_ATTEMPTS
+from services.page_texts import shown_text
 
-# The version of the texts that a buyer agrees to; moves with every change of their meaning.
+# The version of the texts that come with the shop and that a buyer agrees to; moves with every change of their meaning.
 TERMS_VERSION = "2026-11"
-CONSENTS = ("terms", "immediate_delivery", "phone_supports_esim")
+TERMS = "terms"
+CONSENTS = (TERMS, "immediate_delivery", "phone_supports_esim")
 
 
 class OrderNotFound(Exception):
@@ -69,7 +71,7 @@ def place_order(session: Session, wish: Wish, account: Account, now: datetime) -
         raise OrderNotPending(order)
     for name, value in columns.items():
         setattr(order, name, value)
-    order.consents = _consents(wish, TERMS_VERSION, now)
+    order.consents = _consents(wish, terms_version(session, wish.language), TERMS_VERSION, now)
     session.flush()
     return order
 
@@ -83,13 +85,15 @@ def restore_order(
     amount_minor: int,
     created_at: datetime,
     paid_at: datetime | None,
-    terms_version: str,
+    agreed_terms: str,
+    agreed_wording: str,
 ) -> Order:
     """Return the order with this public id as it was when its payment page was opened, made where there is none.
 
-    `amount_minor` is what was paid for it, in minor units of the plan's currency; it is locked and not marked as paid
-    yet. Its checkout may have led to another order since; then it gets a checkout key of its own. An order that is
-    paid or cancelled stays as it is.
+    `amount_minor` is what was paid for it, in minor units of the plan's currency; `agreed_terms` and `agreed_wording`
+    are the versions of the terms and of what else was agreed to. The order is locked and not marked as paid yet. Its
+    checkout may have led to another order since; then it gets a checkout key of its own. An order that is paid or
+    cancelled stays as it is.
     """
     columns = _columns(wish, account, amount_minor)
     taken = find_by_checkout_key(session, wish.checkout_key) is not None
@@ -107,7 +111,7 @@ def restore_order(
         for name, value in columns.items():
             setattr(order, name, value)
         order.paid_at = paid_at
-        order.consents = _consents(wish, terms_version, created_at)
+        order.consents = _consents(wish, agreed_terms, agreed_wording, created_at)
         session.flush()
     return order
 
@@ -119,9 +123,17 @@ def is_as_wished(order: Order, wish: Wish) -> bool:
     return (order.plan_id, order.days, order.email, order.currency, order.amount_minor) == wished
 
 
-def _consents(wish: Wish, text_version: str, given_at: datetime) -> list[Consent]:
+def terms_version(session: Session, language: str) -> str:
+    """Return what identifies the very terms that buyers read in a language now: staff's text, or the shop's own."""
+    text = shown_text(session, PageName.TERMS, language)
+    return TERMS_VERSION if text is None else f"page-text-{text.id}"
+
+
+def _consents(wish: Wish, terms: str, wording: str, given_at: datetime) -> list[Consent]:
+    """Return the consents of a wish; `wording` is the version of what stands beside the boxes, which nobody edits."""
+    versions = dict.fromkeys(wish.consents, wording) | {TERMS: terms}
     return [
-        Consent(kind=kind, language=wish.language, text_version=text_version, given_at=given_at)
+        Consent(kind=kind, language=wish.language, text_version=versions[kind], given_at=given_at)
         for kind in wish.consents
     ]
 

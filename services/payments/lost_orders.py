@@ -20,7 +20,7 @@ from services.accounts import EmailInvalid, get_or_create_for_purchase, mail_add
 from services.catalogue import PlanNotFound, get_any_plan
 from services.identifiers import random_key
 from services.languages import DEFAULT_LANGUAGE, LANGUAGES
-from services.orders import TERMS_VERSION, Wish, live_attempt, lock_order, restore_order
+from services.orders import TERMS, TERMS_VERSION, Wish, live_attempt, lock_order, restore_order
 from services.payments import SessionState
 from services.payments.refund_books import mirror_refunds
 from services.payments.settlement import PAID, Outcome, apply_session
@@ -34,6 +34,8 @@ OLD_ENOUGH = timedelta(minutes=2)
 UNDER_WAY = "processing"
 # Stripe keeps at most 500 characters for a key (docs.stripe.com/api/metadata).
 LONGEST_VALUE = 500
+# What the column of a consent holds.
+VERSION_LENGTH = 24
 
 
 class NotRecoverable(Exception):
@@ -47,6 +49,7 @@ def details_of(shop: Shop, session: Session, order: Order) -> dict[str, str]:
     """
     plan = session.get_one(Plan, order.plan_id)
     account = session.get_one(Account, order.account_id)
+    agreed = {consent.kind: consent.text_version for consent in order.consents}
     details = {
         "shop": shop.settings.shop_url,
         "kind": order.kind.value,
@@ -54,8 +57,9 @@ def details_of(shop: Shop, session: Session, order: Order) -> dict[str, str]:
         "days": str(order.days),
         "language": order.language,
         "checkout": order.checkout_key,
-        "consents": ",".join(sorted(consent.kind for consent in order.consents)),
-        "terms": TERMS_VERSION,
+        "consents": ",".join(sorted(agreed)),
+        "terms": agreed.pop(TERMS, TERMS_VERSION),
+        "wording": next(iter(agreed.values()), TERMS_VERSION),
     }
     if account.email != normalise_email(order.email):
         details["account"] = account.email
@@ -152,8 +156,14 @@ def _order(shop: Shop, session: Session, state: SessionState) -> Order:
         amount_minor=state.amount_minor,
         created_at=state.created_at,
         paid_at=state.paid_at if state.payment_status in PAID else None,
-        terms_version=state.details.get("terms", "")[:24],
+        agreed_terms=_version(state, "terms"),
+        # Sessions of before there were two versions carry the one that holds for both.
+        agreed_wording=_version(state, "wording") or _version(state, "terms"),
     )
+
+
+def _version(state: SessionState, name: str) -> str:
+    return state.details.get(name, "")[:VERSION_LENGTH]
 
 
 def _wish(shop: Shop, session: Session, state: SessionState) -> tuple[Wish, Account]:
