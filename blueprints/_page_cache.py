@@ -73,6 +73,11 @@ def is_kept_page() -> bool:
     return bool(request.environ.get(STORABLE))
 
 
+def keep_out_of_cache() -> None:
+    """Let the page that is being made be sent once and not kept: it holds less than it should."""
+    request.environ[STORABLE] = False
+
+
 @dataclass(frozen=True)
 class _Encoded:
     body: bytes

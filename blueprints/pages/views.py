@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 
 from flask import Response, render_template, request
 
-from blueprints._page_cache import public_page
+from blueprints._language import current_language
+from blueprints._page_cache import keep_out_of_cache, public_page
 from blueprints._web import limiter, render_page
 from blueprints.pages import blueprint
 from blueprints.pages.phones import line_of
+from models import PageName, db
+from services.database_faults import DATABASE_ERRORS, fault_of
+from services.page_texts import ShownText, shown_text
 from services.phones import LONGEST_QUERY, search
 
 # When somebody last compared the accessibility statement with the shop (docs/accessibility.md).
@@ -49,22 +53,31 @@ def install() -> str:
 @blueprint.get("/help")
 @public_page()
 def help() -> str:  # noqa: A001 - the name of the address
-    """Answer what people ask and say how to reach a person."""
-    return render_template("pages/help.html")
+    """Answer what people ask and say how to reach a person, also while the database is away."""
+    try:
+        text = _text(PageName.HELP)
+    except DATABASE_ERRORS as error:
+        if fault_of(error) is None:
+            raise
+        # Whoever is told that the database is away is sent here, and how to reach a person does not stand in it.
+        db.session.remove()
+        keep_out_of_cache()
+        text = None
+    return render_template("pages/help.html", text=text)
 
 
 @blueprint.get("/terms")
 @public_page()
 def terms() -> str:
     """Show the terms of sale."""
-    return render_template("pages/terms.html")
+    return render_template("pages/terms.html", text=_text(PageName.TERMS))
 
 
 @blueprint.get("/privacy")
 @public_page()
 def privacy() -> str:
     """Show what is kept about a visitor and why."""
-    return render_template("pages/privacy.html")
+    return render_template("pages/privacy.html", text=_text(PageName.PRIVACY))
 
 
 @blueprint.get("/accessibility")
@@ -72,3 +85,7 @@ def privacy() -> str:
 def accessibility() -> str:
     """Show what was tested for everybody to be able to use the shop, what falls short, and how to report a barrier."""
     return render_template("pages/accessibility.html", tested_on=ACCESSIBILITY_TESTED_ON)
+
+
+def _text(page: PageName) -> ShownText | None:
+    return shown_text(db.session(), page, current_language().code)

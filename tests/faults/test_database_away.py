@@ -28,6 +28,7 @@ from tests.factories import Factories
 from tests.faults.broken_line import Line
 from tests.faults.saboteur import Rival
 from tests.page_client import Page, PageClient
+from tests.running import count_statements
 from tests.servers import POSTGRESQL_URL
 
 TITLE = "We cannot reach our books right now"
@@ -156,6 +157,18 @@ def test_a_fragment_leaves_the_page_that_is_open_as_it_is(client: PageClient, fa
         assert answer.response.mimetype == "text/plain"
         assert answer.response.headers["Retry-After"] == "5"
     client.hx_get(page.url)
+
+
+@on_postgresql
+def test_a_person_can_be_reached_without_the_database(client: PageClient, away: Away) -> None:
+    """On the page that visitors are sent to; it is not kept as it is now, and the terms are not guessed."""
+    client.get("/en/")
+    with away():
+        assert client.get("/en/help").select('a[href="mailto:shop@example.com"]')
+        client.get("/en/terms", 503)
+    with count_statements() as statements:
+        client.get("/en/help")
+    assert len(statements) == 1
 
 
 @on_postgresql
