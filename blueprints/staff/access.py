@@ -30,14 +30,18 @@ class Act(StrEnum):
     CORRECT = "correct"
     SETTLE = "settle"
     REFUND = "refund"
+    WRITE = "write"
 
 
 EVERYBODY = frozenset(StaffRole)
+MANAGERS = frozenset({StaffRole.MANAGER, StaffRole.OWNER})
 ALLOWED: Mapping[Act, frozenset[StaffRole]] = {
     Act.DELIVER: EVERYBODY,
     Act.CORRECT: EVERYBODY,
     Act.SETTLE: EVERYBODY,
-    Act.REFUND: frozenset({StaffRole.MANAGER, StaffRole.OWNER}),
+    Act.REFUND: MANAGERS,
+    # What travellers read is what the shop promises them.
+    Act.WRITE: MANAGERS,
 }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, PasswordField, StringField, ValidationError
+from wtforms import HiddenField, PasswordField, StringField, TextAreaField, ValidationError
 from wtforms.validators import DataRequired, InputRequired, Length, Regexp
 
 from services.accounts import EmailInvalid, mail_address
+from services.languages import Language
 from services.money import AmountInvalid, format_amount, parse_amount
 from services.passwords import MAX_LENGTH, MIN_LENGTH
+from services.plan_texts import DESCRIPTION_LENGTH, NAME_LENGTH, clean_description, clean_name
 from services.staff_refunds import NOTE_LENGTH
 
 LOCALE = "en"
@@ -72,3 +74,46 @@ class RecipientForm(FlaskForm):
             field.data = mail_address((field.data or "").strip())
         except EmailInvalid as error:
             raise ValidationError("Enter an e-mail address like name@example.com.") from error
+
+
+class PageTextForm(FlaskForm):
+    """The text of a page in a language; `seen` is the version that was the newest when it was opened, empty for none.
+
+    What a text may be is the service's to say. Without `maxlength`: browsers would cut what is pasted, silently.
+    """
+
+    body = TextAreaField("Text", filters=[lambda text: text or ""])
+    seen = HiddenField()
+
+    def __init__(self, language: Language, **values: Any) -> None:
+        super().__init__(**values)
+        self.body.render_kw = {**_written_in(language), "rows": 20}
+
+
+class PlanTextForm(FlaskForm):
+    """What a plan is called and says in a language."""
+
+    name = StringField(
+        "Name",
+        filters=[lambda text: clean_name(text or "")],
+        validators=[
+            DataRequired("Enter a name."),
+            Length(max=NAME_LENGTH, message=f"Use at most {NAME_LENGTH} characters."),
+        ],
+    )
+    description = TextAreaField("Description", filters=[lambda text: clean_description(text or "")])
+
+    def __init__(self, language: Language, **values: Any) -> None:
+        super().__init__(**values)
+        self.name.render_kw = _written_in(language)
+        self.description.render_kw = {**_written_in(language), "rows": 5}
+
+    def validate_description(self, field: TextAreaField) -> None:
+        """Refuse what is too long to stand above the facts of a plan."""
+        if len(field.data) > DESCRIPTION_LENGTH:
+            raise ValidationError(f"Use at most {DESCRIPTION_LENGTH:,} characters; these are {len(field.data):,}.")
+
+
+def _written_in(language: Language) -> dict[str, str]:
+    """Return the attributes of a field whose text is in a language, for its direction and the browser's spelling."""
+    return {"lang": language.html, "dir": language.direction}

@@ -14,6 +14,7 @@ from tests.running import count_statements
 
 # Values that no address knows; a POST without a token must fail before anything is looked up.
 VALUES = {"lang": "en", "slug": "x", "public_id": "x", "token": "x", "supplier": "x", "finding_id": "1"}
+VALUES |= {"page": "x", "language": "en"}
 
 
 def addresses(app: Flask, method: str) -> list[tuple[Rule, str]]:
