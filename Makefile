@@ -14,7 +14,7 @@ MO := $(PO:.po=.mo)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help run test model check weight lighthouse bench chaos restore-exercise screenshots i18n fmt
+.PHONY: help run test model check weight lighthouse bench chaos restore-exercise screenshots pictures i18n fmt
 help: ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-16s %s\n", $$1, $$2}'
 
@@ -54,8 +54,11 @@ chaos: .venv/installed-dev $(MO) ## 1,000 orders while everything goes wrong, th
 restore-exercise: .venv/installed-dev $(MO) ## lose a shop's database and get its orders back; ARGS="--database sqlite"
 	@$(BIN)/python -m scripts.restore_exercise $(ARGS)
 
-screenshots: .venv/installed-dev $(MO) ## a traveller's way in every language, as pictures in build/screenshots/
-	@$(BIN)/python -m scripts.screenshots
+screenshots: .venv/installed-dev $(MO) ## a traveller's way in every language, and a contact sheet of each, in build/screenshots/
+	@$(BIN)/python -m scripts.screenshots $(ARGS)
+
+pictures: .venv/installed-dev $(MO) ## the picture that is shown with a link to the shop, one for each language
+	@$(BIN)/python -m scripts.share_pictures
 
 i18n: .venv/installed-dev ## extract the texts, bring every catalogue in step, compile them
 	$(BIN)/python -m scripts.update_catalogues

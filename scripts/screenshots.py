@@ -1,4 +1,7 @@
-"""`make screenshots`: a traveller's way in every language, light and dark, as pictures in build/screenshots/."""
+"""`make screenshots`: a traveller's way in every language, light and dark, as pictures in build/screenshots/.
+
+Of each language there is a contact sheet, too: `sheet-<language>.html` with its pictures, and a picture of it.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,14 @@ IPHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 "
     "Mobile/15E148 Safari/604.1"
 )
+# What stands on a contact sheet, in this order, and how much of each page, in pixels of a phone.
+ON_SHEET = ("home", "plans", "checkout", "order", "account", "panel", "renewal", "guide")
+SHOWN, COLUMN = 2200, 300
+SHEET = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>
+body {{ margin: 16px; font: 14px system-ui, sans-serif; background: #ccc }}
+div {{ display: grid; grid-template-columns: repeat({columns}, {column}px); gap: 12px; align-items: start }}
+figure {{ margin: 0 0 12px; max-height: {height}px; overflow: hidden }} img {{ display: block; width: 100% }}
+</style><h1>{name}</h1>{rows}</html>"""
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
@@ -42,10 +53,11 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium(), args=["--no-sandbox"] if os.getuid() == 0 else []
         )
-        for language in LANGUAGES:
+        for language in sys.argv[1:] or LANGUAGES:
             for scheme in SCHEMES:
                 walk(browser, shop_url, sandbox_url, language, scheme)
-                print(f"{language} {scheme}", flush=True)
+            lay_out(browser, language)
+            print(f"{language}: {TARGET.relative_to(ROOT)}/sheet-{language}.png", flush=True)
         browser.close()
     print(f"{len(list(TARGET.iterdir()))} pictures in {TARGET.relative_to(ROOT)}")
 
@@ -77,6 +89,30 @@ def walk(browser: Browser, shop_url: str, sandbox_url: str, language: str, schem
     page.locator("#your-esims .row").first.wait_for()
     keep("guide")
     context.close()
+
+
+def lay_out(browser: Browser, language: str) -> None:
+    """Put the pictures of a language side by side, on a page and as a picture of that page."""
+    rows = "".join(
+        "<div>"
+        + "".join(
+            f'<figure><figcaption>{page}, {scheme}</figcaption><img src="{language}-{scheme}-{page}.png" alt="">'
+            "</figure>"
+            for page in ON_SHEET
+        )
+        + "</div>"
+        for scheme in SCHEMES
+    )
+    columns = len(ON_SHEET)
+    text = SHEET.format(
+        name=LANGUAGES[language].name, columns=columns, column=COLUMN, height=SHOWN * COLUMN // 390, rows=rows
+    )
+    sheet = TARGET / f"sheet-{language}.html"
+    sheet.write_text(text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": columns * (COLUMN + 12) + 32, "height": 900})
+    page.goto(sheet.as_uri())
+    page.screenshot(path=sheet.with_suffix(".png"), full_page=True)
+    page.close()
 
 
 @contextmanager

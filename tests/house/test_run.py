@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,9 @@ class Demo:
     def close(self) -> None:
         """End whatever is left."""
         for number in processes_of(self.instance):
-            os.kill(number, signal.SIGKILL)
+            # One that ends the others may have been faster.
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         self._log.close()
