@@ -22,10 +22,10 @@ from tests.visits import World
 def test_nothing_runs_out_of_the_page(
     app: Flask, sandbox: Sandbox, browser: Browser, live_shop: str, shop: Shop, code: str
 ) -> None:
-    world = World(app, sandbox, code)
-    visits = [visit for visit in world.visits() if not visit.endpoint.startswith("staff.")]
     faults: list[str] = []
     with spoken(code, shop), windows(browser, live_shop, *REFUSALS) as open_window:
+        world = World(app, sandbox, code)
+        visits = [visit for visit in world.visits() if not visit.endpoint.startswith("staff.")]
         pages = {False: open_window(), True: open_window()}
         world.sign_in(pages[True])
         for page in pages.values():

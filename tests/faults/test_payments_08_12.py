@@ -205,7 +205,7 @@ def test_case_12_trouble_when_a_session_is_opened(running_shop: RunningShop, tro
     form = buyer.fill_in_checkout()
     shop.stripe.fault(method="POST", path=SESSIONS, count=None, **trouble)
     page = buyer.send(form, 503)
-    assert "Nothing was charged, and your order is kept." in page.text
+    assert "This attempt has not charged you anything, and your order is kept." in page.text
     order = shop.order_of(buyer)
     assert order.status is OrderStatus.PENDING
     shop.stripe.faults.clear()

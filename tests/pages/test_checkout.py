@@ -273,7 +273,7 @@ def test_while_stripe_is_down_the_order_is_kept_and_can_be_tried_again(
     sandbox.stripe.fault(fault, path="/v1/checkout/sessions*", count=None)
     page = check_out(client, status=503)
     assert int(page.response.headers["Retry-After"]) >= 30
-    assert "Nothing was charged" in page.text
+    assert "This attempt has not charged you anything" in page.text
     sandbox.stripe.faults.clear()
     answer = client.submit("Try again")
     assert answer.location.startswith(f"{sandbox.url}/c/pay/")

@@ -53,7 +53,7 @@ def test_a_phone_is_found_without_javascript(client: PageClient) -> None:
     assert status(page).startswith("4 models on our list fit.")
     assert page.one("input[name=phone]")["value"] == "iphone13"
     assert "eSIM: yes" in page.text
-    assert "Two card trays and no eSIM if bought in: mainland China, Hong Kong, and Macau" in page.text
+    assert "Two SIM cards and no eSIM if bought in: mainland China, Hong Kong, and Macau" in page.text
     assert "Apple: About eSIM on iPhone" in page.text
     assert "November 24, 2026" in page.text
 

@@ -90,7 +90,7 @@ def test_a_silent_stripe_is_said_in_place(client: PageClient, sandbox: Sandbox) 
     page = client.get(checkout_path())
     sent = filled(page)
     page = client.post(checkout_path(), sent.values, 200, headers=IN_PLACE)
-    assert "Nothing was charged, and your order is kept." in words(page.one("#main"))
+    assert "This attempt has not charged you anything, and your order is kept." in words(page.one("#main"))
 
 
 def test_a_renewal_leads_to_the_payment_page(client: PageClient, money: MoneyWorld, sandbox: Sandbox) -> None:
