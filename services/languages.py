@@ -56,6 +56,7 @@ LANGUAGES: Mapping[str, Language] = {
     )
 }
 DEFAULT_LANGUAGE = "en"
+LONGEST_HEADER = 256
 
 # What browsers send is wider than what addresses hold: scripts and regions of Chinese, mostly.
 _ALIASES: Mapping[str, str] = {
@@ -86,13 +87,18 @@ def best_language(accepted: LanguageAccept) -> Language:
     return LANGUAGES[DEFAULT_LANGUAGE]
 
 
-@lru_cache(maxsize=1024)
 def visitor_locale(code: str, header: str) -> str:
     """Return the locale of Babel in which a page is formatted for the sender of an Accept-Language header.
 
     What the browser says first about that very language counts: `de-CH` has German pages written the Swiss way.
-    Raises KeyError for a language the shop does not speak.
+    Of a header longer than any browser's, only the beginning counts. Raises KeyError for a language the shop does not
+    speak.
     """
+    return _visitor_locale(code, header[:LONGEST_HEADER])
+
+
+@lru_cache(maxsize=1024)
+def _visitor_locale(code: str, header: str) -> str:
     language = LANGUAGES[code]
     for tag, _quality in parse_accept_header(header, LanguageAccept):
         if _language_of(tag) is language:

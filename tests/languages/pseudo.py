@@ -41,11 +41,13 @@ class PseudoTranslations(NullTranslations):
         """Return a text in the pseudo-language."""
         return disguise(message, self._right_to_left) if message else ""
 
-    def ngettext(self, singular: str, plural: str, num: int) -> str:
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
         """Return a text for a number in the pseudo-language, which counts like English."""
-        return self.gettext(singular if num == 1 else plural)
+        return self.gettext(msgid1 if n == 1 else msgid2)
 
-    ugettext, ungettext = gettext, ngettext
+    # What Flask-Babel asks for.
+    ugettext = gettext
+    ungettext = ngettext
 
 
 def disguise(text: str, right_to_left: bool = False) -> str:

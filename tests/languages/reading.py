@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from babel.messages.catalog import Catalog
-from bs4 import BeautifulSoup, NavigableString, Tag
-from bs4.element import PreformattedString
+from bs4 import BeautifulSoup, Tag
+from bs4.element import NavigableString, PreformattedString
 
 from scripts.update_catalogues import TEMPLATE, TRANSLATIONS, read_catalogue
 from services.languages import DEFAULT_LANGUAGE, Language

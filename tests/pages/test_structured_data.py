@@ -50,7 +50,7 @@ PAGES = [
 
 def graph_of(page: Page) -> list[dict[str, Any]]:
     """Return everything that the data of a page describes."""
-    nodes = []
+    nodes: list[dict[str, Any]] = []
     for script in page.select('script[type="application/ld+json"]'):
         data = json.loads(str(script.string))
         assert data.pop("@context") == "https://schema.org"
