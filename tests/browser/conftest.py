@@ -91,7 +91,7 @@ def windows(browser: Browser, shop_url: str, *expected: str) -> Iterator[OpenPag
         if urlsplit(request.url).hostname not in ("127.0.0.1", None):
             complaints.append(f"a request to {request.url}")
 
-    def open_window(javascript: bool = True, locale: str = "en-GB", color_scheme: str = "light") -> Page:
+    def open_window(javascript: bool = True, locale: str = "en", color_scheme: str = "light") -> Page:
         context = browser.new_context(
             base_url=shop_url,
             viewport=PHONE,

@@ -162,7 +162,7 @@ def test_supplier_08_the_supplier_has_no_esim_left(running_shop: RunningShop) ->
     trade.refund(running_shop, order, cause="refused")
     trade.check_mails(running_shop, order, "receipt", "refund-")
     assert asked(running_shop, OrderKind.PURCHASE) == 1
-    assert "The payment was returned to you." in trade.order_page(running_shop, basket).text
+    assert "We have returned €" in trade.order_page(running_shop, basket).text
 
 
 @both_databases

@@ -100,7 +100,7 @@ def test_supplier_22_a_renewal_is_accepted_and_the_figures_do_not_grow(running_s
         assert running_shop.row(order).status is OrderStatus.PAID
         trade.pass_time(running_shop, hours=2)
         trade.refund(running_shop, order, cause="late")
-        assert "The payment was returned to you." in trade.order_page(running_shop, basket).text
+        assert "We have returned €" in trade.order_page(running_shop, basket).text
     assert (running_shop.money.requests(TOPUP), stuck(running_shop)) == (1, [])
 
 
