@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Select, String, and_, cast, func, literal, or_, select
+from sqlalchemy import Select, String, and_, case, cast, func, literal, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from models import Dispute, Finding, Fulfilment, FulfilmentStatus, Mail, MailStatus, Order, Payment
@@ -59,6 +59,27 @@ class StuckItem:
         return self.order_public_id or self.reference
 
 
+@dataclass(frozen=True, kw_only=True)
+class StuckSummary:
+    """How much waits for a person, counted as `list_stuck` lists it; moments are UTC, None where there is none.
+
+    `oldest_order` is since when the order waits that has waited longest, `next_deadline` until when the first of the
+    disputes whose deadline has not passed takes an answer.
+    """
+
+    orders: int
+    oldest_order: datetime | None
+    findings: int
+    disputes: int
+    next_deadline: datetime | None
+    mails: int
+
+    @property
+    def count(self) -> int:
+        """Return how much waits in all."""
+        return self.orders + self.findings + self.disputes + self.mails
+
+
 def list_stuck(session: Session, now: datetime) -> list[StuckItem]:
     """Return what waits for a person, the longest waiting first, at most 200 of each kind."""
     items = [*_orders(session), *_disputes(session, now), *_mails(session, now), *_findings(session)]
@@ -75,6 +96,26 @@ def count_stuck(session: Session, now: datetime) -> int:
     )
     counts = [select(func.count()).select_from(rows.subquery()).scalar_subquery() for rows in waiting]
     return sum(session.execute(select(*counts)).one())
+
+
+def summarise_stuck(session: Session, now: datetime) -> StuckSummary:
+    """Return how much waits for a person, in one statement."""
+    held_or_late = case((Fulfilment.status == FulfilmentStatus.HELD, Fulfilment.held_at), else_=Fulfilment.late_at)
+    since = func.coalesce(held_or_late, Order.created_at).label("since")
+    orders = _waiting_orders().with_only_columns(since, maintain_column_froms=True).subquery()
+    disputes = _waiting_disputes().with_only_columns(Dispute.due_by, maintain_column_froms=True).subquery()
+    mails = _waiting_mails(now).with_only_columns(Mail.id, maintain_column_froms=True).subquery()
+    found = _waiting_findings().with_only_columns(Finding.id, maintain_column_froms=True).subquery()
+    row = session.execute(
+        select(
+            *(select(func.count()).select_from(rows).scalar_subquery() for rows in (orders, disputes, mails, found)),
+            select(func.min(orders.c.since)).scalar_subquery(),
+            select(func.min(disputes.c.due_by)).where(disputes.c.due_by > now).scalar_subquery(),
+        )
+    ).one()
+    return StuckSummary(
+        orders=row[0], disputes=row[1], mails=row[2], findings=row[3], oldest_order=row[4], next_deadline=row[5]
+    )
 
 
 def _waiting_orders() -> Select[Fulfilment, str, datetime]:

@@ -49,6 +49,9 @@ NOT_PAGES = {
     "staff.set_up": "for staff",
     "staff.stuck": "for staff",
     "staff.texts": "for staff",
+    "staff.today": "for staff",
+    "staff.today_balance": "for staff",
+    "staff.today_csv": "for staff, a file",
 }
 
 

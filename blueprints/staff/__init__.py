@@ -1,4 +1,4 @@
-"""The pages of those who run the shop: sign in, the orders, what waits for a person, the texts. English only."""
+"""The pages of those who run the shop: sign in, today, the orders, what waits for a person, the texts. English only."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def speak_english() -> None:
     g.language = LANGUAGES["en"]
 
 
-from blueprints.staff import order, page_text, plan_text, stuck, texts, views  # noqa: E402, F401 - they add their addresses
+from blueprints.staff import order, page_text, plan_text, stuck, texts, today, views  # noqa: E402, F401 - they add their addresses

@@ -31,6 +31,7 @@ class Act(StrEnum):
     SETTLE = "settle"
     REFUND = "refund"
     WRITE = "write"
+    MONEY = "money"
 
 
 EVERYBODY = frozenset(StaffRole)
@@ -42,6 +43,8 @@ ALLOWED: Mapping[Act, frozenset[StaffRole]] = {
     Act.REFUND: MANAGERS,
     # What travellers read is what the shop promises them.
     Act.WRITE: MANAGERS,
+    # What the shop earns, and what it has at the supplier.
+    Act.MONEY: MANAGERS,
 }
 
 

@@ -42,7 +42,7 @@ def sign_in() -> Response:
         except SignInRefused:
             form.form_errors.append("E-mail and password do not belong together.")
         else:
-            return private(see_other(url_for("staff.orders")))
+            return private(see_other(url_for("staff.today")))
     return _page("staff/sign_in.html", 422 if form.errors else 200, form=form)
 
 

@@ -34,6 +34,9 @@ WALKED = {
     "get renewal.choose",
     "get renewal.your_esims",
     "get pages.compatibility",
+    # In tests/pages/test_staff_today.py.
+    "get staff.today",
+    "get staff.today_balance",
 }
 
 

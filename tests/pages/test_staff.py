@@ -26,12 +26,12 @@ def invite(app: Flask, *arguments: str) -> str:
 
 
 def test_a_new_member_sets_a_password_and_signs_in(app: Flask, client: PageClient) -> None:
-    """The link that `create-staff` prints leads to a password, and that to the orders."""
+    """The link that `create-staff` prints leads to a password, and that to what an operator looks at first."""
     client.get(invite(app, "Ann@Example.com", "--name", "Ann", "--role", "owner"))
     client.submit("staff-set-up", {"password": PASSWORD})
     client.follow()
     client.submit("staff-sign-in", {"email": "ann@example.com", "password": PASSWORD})
-    assert client.follow().one("h1").text == "Orders"
+    assert client.follow().one("h1").text == "Today"
 
 
 def test_a_set_up_link_works_once_and_for_two_days(app: Flask, client: PageClient, clock: FakeClock) -> None:
