@@ -13,8 +13,9 @@ from sqlalchemy import func, select
 from blueprints._metrics import clear_metrics
 from jobs import sweep_once
 from models import Plan, StaffRole, db
-from services import usage
+from services import audit, usage
 from services.accounts import EmailInvalid
+from services.audit import COMMAND
 from services.catalogue_sync import NothingListed, sync_catalogue
 from services.demo_accounts import seed_accounts
 from services.demo_catalogue import seed_catalogue
@@ -99,7 +100,7 @@ def stuck_command() -> None:
 def retry_order(public_id: str) -> None:
     """Put a held order back to work after a person has looked at it, or have one that is under way looked at now."""
     try:
-        step = take_up(shop(), public_id)
+        step = take_up(shop(), public_id, by=COMMAND)
     except OrderNotFound:
         sys.exit(f"there is no order {public_id}")
     except NoSuchStep:
@@ -123,7 +124,7 @@ def sync_usage() -> None:
 def sync_catalogue_command() -> None:
     """Compare the shelf with what the supplier sells."""
     try:
-        found = sync_catalogue(shop())
+        found = sync_catalogue(shop(), by=COMMAND)
     except (SupplierError, NothingListed) as error:
         sys.exit(f"the supplier could not be asked: {error}")
     click.echo(f"costs changed: {found.costs}, gone: {found.gone}, no longer topped up: {found.no_topup}")
@@ -136,6 +137,8 @@ def connect_supplier() -> None:
         shop().supplier.register_webhook(webhook_url(shop().settings, shop().supplier.code))
     except SupplierError as error:
         sys.exit(f"the supplier did not accept the address: {error}")
+    with shop().transaction() as session:
+        audit.record(session, audit.Action.SUPPLIER_CONNECTED, audit.SHOP, by=COMMAND, now=shop().clock.now())
     click.echo("the supplier's webhooks come to this shop")
 
 
@@ -149,7 +152,8 @@ def create_staff(email: str, name: str | None, role: str | None) -> None:
     """Print a set-up link for a member of staff; a second run prints a fresh one and ends the first."""
     try:
         with shop().transaction() as session:
-            invitation = invite(session, email, name, StaffRole(role) if role else None, shop().clock.now())
+            wanted = StaffRole(role) if role else None
+            invitation = invite(session, email, name, wanted, shop().clock.now(), by=COMMAND)
     except EmailInvalid as error:
         sys.exit(f"{email}: {error}")
     click.echo("open this link within two days to choose a password:")

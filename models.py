@@ -13,6 +13,7 @@ from typing import Any
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     CheckConstraint,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -785,3 +787,74 @@ class Mail(Base):
         UniqueConstraint("subject_key", "kind"),
         Index("failed_mails", "id", sqlite_where=text("status = 'failed'"), postgresql_where=text("status = 'failed'")),
     )
+
+
+class AuditEvent(Base):
+    """Who did what to what, from where: rows are added and, by triggers below, never changed or deleted.
+
+    Name and role are those of that moment, and `staff_id` refers to nobody by force: a row outlives what it is about.
+    Without a `staff_id` it was a command, or somebody who is not signed in.
+    """
+
+    __tablename__ = "audit_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(Moment)
+    staff_id: Mapped[int | None]
+    staff_name: Mapped[str] = mapped_column(String(80))
+    role: Mapped[str] = mapped_column(String(24))
+    action: Mapped[str] = mapped_column(String(40))
+    subject_kind: Mapped[str] = mapped_column(String(24))
+    subject_key: Mapped[str] = mapped_column(String(300))
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # The reason that was given.
+    note: Mapped[str] = mapped_column(String(200), default="")
+    # The visitor's address as the shop sees it, and what a proxy of ours calls the request; empty for commands.
+    from_address: Mapped[str] = mapped_column(String(45), default="")
+    request_id: Mapped[str] = mapped_column(String(64), default="")
+
+    # Each filter of the list, in its order, so that a page of it reads as many rows as it shows.
+    __table_args__ = (
+        Index("audit_by_time", "at", "id"),
+        Index("audit_by_staff", "staff_id", "at", "id"),
+        # PostgreSQL does not read the one above in order for `staff_id is null`.
+        Index(
+            "audit_by_nobody",
+            "at",
+            "id",
+            sqlite_where=text("staff_id is null"),
+            postgresql_where=text("staff_id is null"),
+        ),
+        Index("audit_by_action", "action", "at", "id"),
+        Index("audit_by_subject", "subject_key", "at", "id"),
+    )
+
+
+# What makes `audit_events` append-only (docs/adr/0018), by dialect; migration 0007 has the same.
+_APPEND_ONLY = {
+    "sqlite": (
+        "create trigger audit_events_keep_update before update on audit_events"
+        " begin select raise(abort, 'audit_events is append-only'); end",
+        "create trigger audit_events_keep_delete before delete on audit_events"
+        " begin select raise(abort, 'audit_events is append-only'); end",
+        # INSERT OR REPLACE deletes without asking the trigger above (sqlite.org/lang_conflict.html).
+        "create trigger audit_events_keep_replace before insert on audit_events"
+        " when exists (select 1 from audit_events where id = new.id)"
+        " begin select raise(abort, 'audit_events is append-only'); end",
+    ),
+    "postgresql": (
+        "create function audit_events_keep() returns trigger language plpgsql as $$ begin"
+        " raise exception 'audit_events is append-only' using errcode = 'restrict_violation'; end $$",
+        "create trigger audit_events_keep_rows before update or delete on audit_events"
+        " for each row execute function audit_events_keep()",
+        "create trigger audit_events_keep_all before truncate on audit_events"
+        " for each statement execute function audit_events_keep()",
+    ),
+}
+for _dialect, _statements in _APPEND_ONLY.items():
+    for _statement in _statements:
+        _trigger = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(AuditEvent.__table__, "after_create", _trigger.execute_if(dialect=_dialect))
+_function = DDL("drop function if exists audit_events_keep()")  # type: ignore[no-untyped-call]
+event.listen(AuditEvent.__table__, "after_drop", _function.execute_if(dialect="postgresql"))

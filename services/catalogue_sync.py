@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 
 from models import Plan, PlanState
+from services import audit
+from services.audit import SHOP, Action, Actor
 from services.catalogue import move_catalogue_version
 from services.shop import Shop
 
@@ -30,11 +32,11 @@ class Differences:
         return bool(self.costs or self.gone or self.no_topup)
 
 
-def sync_catalogue(shop: Shop) -> Differences:
+def sync_catalogue(shop: Shop, *, by: Actor | None = None) -> Differences:
     """Bring costs and availability up to date with the supplier; a second run changes nothing.
 
-    A plan that the supplier no longer sells is hidden, never deleted, because orders refer to it. Opens its own
-    transaction. Raises SupplierError and NothingListed.
+    A plan that the supplier no longer sells is hidden, never deleted, because orders refer to it. What changes goes
+    into the audit when a person asked for it (`by`). Opens its own transaction. Raises SupplierError and NothingListed.
     """
     listed = {plan.plan_code: plan for plan in shop.supplier.list_plans()}
     topups = any(plan.topup for plan in listed.values())
@@ -62,4 +64,10 @@ def sync_catalogue(shop: Shop) -> Differences:
                 found.no_topup.append(plan.supplier_plan_code)
         if found.gone or found.no_topup:
             move_catalogue_version(session)
+        if found and by is not None:
+            audit.record(session, Action.CATALOGUE_SYNCED, SHOP, by=by, now=now, after=_described(found))
     return found
+
+
+def _described(found: Differences) -> audit.Facts:
+    return {name: ", ".join(codes) for name, codes in vars(found).items() if codes}

@@ -9,6 +9,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from models import Account, Staff, StaffRole
+from services import audit
+from services.audit import COMMAND, Action, Subject
 from services.passwords import hash_new
 
 TRAVELLER = "traveller@example.com"
@@ -50,6 +52,7 @@ def seed_accounts(session: Session, now: datetime) -> list[SignIn]:
         )
     )
     session.flush()
+    audit.record(session, Action.DEMO_SEEDED, Subject.staff(OPERATOR), by=COMMAND, now=now)
     return sign_ins
 
 

@@ -9,7 +9,9 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from models import Finding, FindingKind
+from models import Finding, FindingKind, Order
+from services import audit
+from services.audit import Action, Actor, Subject, SubjectKind
 from services.database import inserting
 
 log = logging.getLogger(__name__)
@@ -65,16 +67,23 @@ def clear_one(session: Session, kind: FindingKind, reference: str, now: datetime
     )
 
 
-def settle_by_hand(session: Session, finding_id: int, staff_id: int, now: datetime) -> None:
+def settle_by_hand(session: Session, finding_id: int, now: datetime, *, by: Actor) -> None:
     """Record that a member of staff has dealt with a finding; raises FindingNotFound."""
     settled = session.execute(
         update(Finding)
         .where(Finding.id == finding_id, Finding.settled_at.is_(None))
-        .values(settled_at=now, settled_by=staff_id)
+        .values(settled_at=now, settled_by=by.staff_id)
+        .returning(Finding.kind, Finding.reference, Finding.order_id)
         .execution_options(synchronize_session=False)
-    )
-    if not settled.rowcount:  # type: ignore[attr-defined]
+    ).one_or_none()
+    if settled is None:
         raise FindingNotFound(str(finding_id))
+    public_id = session.scalar(select(Order.public_id).where(Order.id == settled.order_id))
+    subject = Subject(SubjectKind.FINDING, f"{settled.kind.value} {settled.reference}")
+    if public_id is not None:
+        subject = Subject.order(public_id)
+    after: audit.Facts = {"finding": settled.kind.value, "reference": settled.reference}
+    audit.record(session, Action.FINDING_SETTLED, subject, by=by, now=now, after=after)
 
 
 def open_findings(session: Session) -> Sequence[Finding]:

@@ -17,6 +17,8 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from models import PageName, PageText, Staff
+from services import audit
+from services.audit import Action, Actor, Subject
 from services.catalogue import move_catalogue_version
 from services.languages import DEFAULT_LANGUAGE, LANGUAGES, Language
 from services.markdown import to_html
@@ -121,7 +123,7 @@ def clean(body: str) -> str:
 
 
 def save_text(
-    session: Session, page: PageName, code: str, body: str, *, seen: int | None, staff_id: int, now: datetime
+    session: Session, page: PageName, code: str, body: str, *, seen: int | None, by: Actor, now: datetime
 ) -> None:
     """Let a page show a text in a language as soon as the surrounding transaction has committed.
 
@@ -137,15 +139,15 @@ def save_text(
         return
     if newest is not None and newest.id != seen:
         raise TextMovedOn(newest)
-    _add(session, page, code, body, staff_id, now)
+    _add(session, page, code, body, newest, by, now)
 
 
-def take_back(session: Session, page: PageName, code: str, staff_id: int, now: datetime) -> None:
+def take_back(session: Session, page: PageName, code: str, now: datetime, *, by: Actor) -> None:
     """Let a page do without a text of its own in a language from now on; does nothing where it has none."""
     move_catalogue_version(session)
     newest = newest_version(session, page, code)
     if newest is not None and newest.body is not None:
-        _add(session, page, code, None, staff_id, now)
+        _add(session, page, code, None, newest, by, now)
 
 
 def find_version(session: Session, page: PageName, version_id: int) -> PageText:
@@ -208,6 +210,19 @@ def _is_outdated(session: Session, newest: PageText) -> bool:
     return english is not None and english.id > newest.id
 
 
-def _add(session: Session, page: PageName, code: str, body: str | None, staff_id: int, now: datetime) -> None:
-    session.add(PageText(page=page, language=code, body=body, created_at=now, staff_id=staff_id))
+def _add(
+    session: Session, page: PageName, code: str, body: str | None, newest: PageText | None, by: Actor, now: datetime
+) -> None:
+    assert by.staff_id is not None
+    added = PageText(page=page, language=code, body=body, created_at=now, staff_id=by.staff_id)
+    session.add(added)
     session.flush()
+    action = Action.PAGE_TEXT_SAVED if body is not None else Action.PAGE_TEXT_TAKEN_BACK
+    before = _version(newest) if newest is not None else None
+    subject = Subject.page_text(page, code)
+    audit.record(session, action, subject, by=by, now=now, before=before, after=_version(added))
+
+
+def _version(text: PageText) -> audit.Facts:
+    """Return what the audit keeps of a version: the text itself stays in its own history."""
+    return {"version": text.id, "characters": len(text.body) if text.body is not None else None}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from models import Plan, PlanState, PlanText
+from services import audit
+from services.audit import Action, Actor, Facts, Subject
 from services.catalogue import PlanNotFound, move_catalogue_version
 from services.languages import DEFAULT_LANGUAGE, LANGUAGES, Language
 
@@ -62,20 +65,27 @@ def clean_description(description: str) -> str:
     return description.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def save_plan_text(session: Session, slug: str, code: str, name: str, description: str) -> None:
+def save_plan_text(
+    session: Session, slug: str, code: str, name: str, description: str, *, by: Actor, now: datetime
+) -> None:
     """Let a plan be called `name` in a language once the surrounding transaction has committed; raises PlanNotFound."""
     # First, because it takes a lock: two who write the same text one after the other do not both insert it.
     move_catalogue_version(session)
     plan_id = _id_of(session, slug)
     text = session.get(PlanText, (plan_id, code), populate_existing=True)
+    before = _described(text)
     if text is None:
         text = PlanText(plan_id=plan_id, language=code)
         session.add(text)
     text.name, text.description = name, description
     session.flush()
+    after = _described(text)
+    if after != before:
+        subject = Subject.plan_text(slug, code)
+        audit.record(session, Action.PLAN_TEXT_SAVED, subject, by=by, now=now, before=before, after=after)
 
 
-def remove_plan_text(session: Session, slug: str, code: str) -> None:
+def remove_plan_text(session: Session, slug: str, code: str, *, by: Actor, now: datetime) -> None:
     """Let a plan fall back to English in a language; does nothing where it has no text of its own there.
 
     Raises PlanNotFound and EnglishNeeded.
@@ -85,8 +95,14 @@ def remove_plan_text(session: Session, slug: str, code: str) -> None:
     move_catalogue_version(session)
     text = session.get(PlanText, (_id_of(session, slug), code), populate_existing=True)
     if text is not None:
+        before, subject = _described(text), Subject.plan_text(slug, code)
         session.delete(text)
         session.flush()
+        audit.record(session, Action.PLAN_TEXT_REMOVED, subject, by=by, now=now, before=before)
+
+
+def _described(text: PlanText | None) -> Facts | None:
+    return {"name": text.name, "description": text.description} if text is not None else None
 
 
 def _id_of(session: Session, slug: str) -> int:

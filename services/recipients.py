@@ -27,8 +27,9 @@ from models import (
     SupplierAttempt,
     SupplierAttemptStatus,
 )
-from services import account_tokens, links
+from services import account_tokens, audit, links
 from services.accounts import claim_url_for, get_or_create_for_purchase, mail_address, normalise_email
+from services.audit import Action, Actor, Facts, Subject
 from services.mail import messages, redirection
 from services.mail.messages import Put, esim_key, order_key
 from services.order_progress import codes_are_shown, progress_of
@@ -56,22 +57,25 @@ class TooManyCorrections(Exception):
 
 
 def correct_recipient(
-    shop: Shop, session: Session, order: Order, new_email: str, now: datetime, *, by_staff: bool = False
+    shop: Shop, session: Session, order: Order, new_email: str, now: datetime, *, by: Actor | None = None
 ) -> Correction:
     """Write to `new_email` about an order from now on, and send there what its buyer should have by now.
 
     Nothing more goes to the old address. The same correction made twice sends nothing twice: what was refused at an
-    address that stays is tried once more. Raises EmailInvalid and, unless staff asks, TooManyCorrections.
+    address that stays is tried once more. `by` is who of the staff asks for it, None when it is the buyer. Raises
+    EmailInvalid and, unless staff asks, TooManyCorrections.
     """
     address = mail_address(new_email)
     order = lock_order(session, order.id)
     if address == order.email:
         tried = redirection.retry_refused(shop, order_key(order.id), address)
+        if tried:
+            _record(session, Action.RECIPIENT_RETRIED, order, by, now)
         return Correction.RETRIED if tried else Correction.KEPT
     old_email, old_link = order.email, links.order_url(shop, order)
     # A link that nobody was sent need not end: the buyer may be coming back from Stripe with it.
     if order.paid_at is not None or _kinds(session, order):
-        if is_corrected_out(order) and not by_staff:
+        if is_corrected_out(order) and by is None:
             raise TooManyCorrections
         order.corrections += 1
     order.email = address
@@ -82,7 +86,23 @@ def correct_recipient(
         _write(shop, session, order, kind, partial(redirection.write_again, turn=order.corrections))
     new_link = links.order_url(shop, order)
     redirection.redirect_waiting(shop, order_key(order.id), address, old_link=old_link, new_link=new_link)
+    before: Facts = {"address": audit.masked(old_email)}
+    _record(session, Action.RECIPIENT_CORRECTED, order, by, now, before, {"address": audit.masked(address)})
     return Correction.CORRECTED
+
+
+def _record(
+    session: Session,
+    action: Action,
+    order: Order,
+    by: Actor | None,
+    now: datetime,
+    before: Facts | None = None,
+    after: Facts | None = None,
+) -> None:
+    """Write down what staff does; what buyers do about their own orders stands on the orders."""
+    if by is not None:
+        audit.record(session, action, Subject.order(order.public_id), by=by, now=now, before=before, after=after)
 
 
 def is_corrected_out(order: Order) -> bool:

@@ -13,8 +13,9 @@ from sqlalchemy import CursorResult, Row, select, update
 from sqlalchemy.orm import Session
 
 from models import Fulfilment, FulfilmentStatus, Order, OrderStatus, Staff, StaffRole
-from services import passwords
+from services import audit, passwords
 from services.accounts import normalise_email
+from services.audit import Action, Actor, Subject
 
 SETUP_LIFETIME = timedelta(days=2)
 ORDERS_PER_PAGE = 50
@@ -53,7 +54,9 @@ class OrderPage:
     next_before: int | None
 
 
-def invite(session: Session, email: str, name: str | None, role: StaffRole | None, now: datetime) -> Invitation:
+def invite(
+    session: Session, email: str, name: str | None, role: StaffRole | None, now: datetime, *, by: Actor
+) -> Invitation:
     """Return a fresh set-up link for the member of staff with this address, made where there is none.
 
     What is None stays as it is. An earlier link ends, a password that was set stays until the link is used. Raises
@@ -61,6 +64,7 @@ def invite(session: Session, email: str, name: str | None, role: StaffRole | Non
     """
     email = normalise_email(email)
     member = session.scalar(select(Staff).where(Staff.email == email))
+    before = _described(member) if member is not None else None
     if member is None:
         member = Staff(email=email, name=email.partition("@")[0], role=StaffRole.SUPPORT, created_at=now)
         session.add(member)
@@ -70,6 +74,7 @@ def invite(session: Session, email: str, name: str | None, role: StaffRole | Non
     member.setup_hash = _hash(secret)
     member.setup_expires_at = now + SETUP_LIFETIME
     session.flush()
+    audit.record(session, Action.INVITED, Subject.staff(email), by=by, now=now, before=before, after=_described(member))
     return Invitation(member.id, secret)
 
 
@@ -81,11 +86,12 @@ def find_invited(session: Session, secret: str, now: datetime) -> Staff:
     return member
 
 
-def set_up(session: Session, secret: str, password_hash: str, now: datetime) -> None:
+def set_up(session: Session, secret: str, password_hash: str, now: datetime, *, by: Actor) -> None:
     """Use a set-up link up and store the password, for one caller only; ends every session of that member.
 
-    Raises SetupLinkInvalid.
+    `by` is whoever opened the link, who is that member from now on. Raises SetupLinkInvalid.
     """
+    member = find_invited(session, secret, now)
     result = session.execute(
         update(Staff)
         .where(Staff.setup_hash == _hash(secret), Staff.setup_expires_at > now)
@@ -100,6 +106,7 @@ def set_up(session: Session, secret: str, password_hash: str, now: datetime) -> 
     assert isinstance(result, CursorResult)
     if result.rowcount != 1:
         raise SetupLinkInvalid
+    audit.record(session, Action.SET_UP, Subject.staff(member.email), by=by.known_as(member), now=now)
 
 
 def authenticate(session: Session, email: str, password: str) -> Staff:
@@ -137,6 +144,10 @@ def list_orders(session: Session, wanted: OrderFilter, limit: int = ORDERS_PER_P
     rows = session.execute(statement).all()
     more = len(rows) > limit
     return OrderPage(rows[:limit], rows[limit - 1].id if more else None)
+
+
+def _described(member: Staff) -> dict[str, audit.Value]:
+    return {"name": member.name, "role": member.role.value}
 
 
 def _hash(secret: str) -> bytes:

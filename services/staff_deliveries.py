@@ -7,7 +7,9 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from models import Fulfilment, FulfilmentStatus, Order
+from services import audit
 from services import fulfilment_rows as rows
+from services.audit import Action, Actor, Facts, Subject
 from services.order_states import WORKED_ON
 from services.orders import find_order, lock_order
 from services.payments.disputes import HELD_BECAUSE, open_disputes
@@ -55,7 +57,7 @@ def next_step(session: Session, order: Order) -> Step | None:
     return usual_step(fulfilment)
 
 
-def take_up(shop: Shop, public_id: str) -> Step:
+def take_up(shop: Shop, public_id: str, *, by: Actor) -> Step:
     """Retry a held order or have one that is under way looked at now, whichever it is, and return what was done.
 
     Whatever happened meanwhile is looked up before anything is sent again. Opens its own transaction. Raises
@@ -66,15 +68,18 @@ def take_up(shop: Shop, public_id: str) -> Step:
         step = next_step(session, order)
         if fulfilment is None or step not in (Step.RETRY, Step.LOOK):
             raise NoSuchStep(public_id)
+        before = _state(fulfilment)
         if step is Step.RETRY:
             rows.put_back(shop, fulfilment)
         else:
             fulfilment.next_try_at = shop.clock.now()
             shop.knock("fulfil", order.id)
+        action = Action.DELIVERY_RETRIED if step is Step.RETRY else Action.DELIVERY_LOOKED_AT
+        _record(shop, session, action, order, by, before, _state(fulfilment))
         return step
 
 
-def close(shop: Shop, public_id: str) -> None:
+def close(shop: Shop, public_id: str, *, by: Actor) -> None:
     """End the delivery of a held order whose money is not ours any more, after a person has seen to the supplier.
 
     Opens its own transaction. Raises OrderNotFound and NoSuchStep.
@@ -84,7 +89,18 @@ def close(shop: Shop, public_id: str) -> None:
         if fulfilment is None or next_step(session, order) is not Step.CLOSE:
             raise NoSuchStep(public_id)
         reason = "refunded" if fulfilment.reason == "refunded" else "dispute_lost"
+        before = _state(fulfilment)
         rows.move(shop, session, order.id, FulfilmentStatus.REFUSED, reason=reason)
+        _record(shop, session, Action.DELIVERY_CLOSED, order, by, before, _state(fulfilment))
+
+
+def _state(fulfilment: Fulfilment) -> Facts:
+    return {"delivery": fulfilment.status.value, "reason": fulfilment.reason}
+
+
+def _record(shop: Shop, session: Session, action: Action, order: Order, by: Actor, before: Facts, after: Facts) -> None:
+    subject = Subject.order(order.public_id)
+    audit.record(session, action, subject, by=by, now=shop.clock.now(), before=before, after=after)
 
 
 def _lock(session: Session, public_id: str) -> tuple[Order, Fulfilment | None]:

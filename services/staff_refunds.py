@@ -8,8 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Fulfilment, FulfilmentStatus, Order, Payment, PaymentKind, Refund
+from services import audit
 from services import fulfilment_ends as ends
 from services import fulfilment_rows as rows
+from services.audit import Action, Actor, Subject
 from services.orders import find_order, lock_order
 from services.payments.disputes import PaymentDisputed, refuse_while_disputed
 from services.payments.refund_books import left_minor
@@ -52,9 +54,7 @@ class Effect(StrEnum):
     NONE = "none"
 
 
-def refund_by_staff(
-    shop: Shop, public_id: str, amount_minor: int, *, form_key: str, note: str, staff_id: int
-) -> Refund:
+def refund_by_staff(shop: Shop, public_id: str, amount_minor: int, *, form_key: str, note: str, by: Actor) -> Refund:
     """Return the refund that this form asks for, made now unless the form was sent before.
 
     `amount_minor` in minor units of the order's currency, more than 0; `form_key` has at most 54 characters. When all
@@ -66,18 +66,22 @@ def refund_by_staff(
         payment = _settling_payment(session, order)
         if payment is None:
             raise NothingToRefund(public_id)
+        left_before = left_minor(session, payment)
         refund = request_refund(
             shop,
             payment,
             amount_minor,
             source="staff",
             cause=f"staff:{form_key}",
-            staff_id=staff_id,
+            staff_id=by.staff_id,
             note=note[:NOTE_LENGTH],
         )
         if refund.amount_minor != amount_minor:
             raise FormUsed(refund)
-        if left_minor(session, payment) == 0:
+        left = left_minor(session, payment)
+        if left != left_before:
+            _record(shop, session, order, refund, by, left_before, left)
+        if left == 0:
             ends.stop(shop, session, order.id)
         return refund
 
@@ -109,6 +113,19 @@ def effect_of(session: Session, order: Order) -> Effect:
         return Effect.KEPT
     attempt = rows.find_request(order.id)
     return Effect.UNKNOWN if attempt is not None and attempt.status in ends.UNCLEAR else Effect.STOPS
+
+
+def _record(shop: Shop, session: Session, order: Order, refund: Refund, by: Actor, left_before: int, left: int) -> None:
+    audit.record(
+        session,
+        Action.REFUND_REQUESTED,
+        Subject.order(order.public_id),
+        by=by,
+        now=shop.clock.now(),
+        before={"left_minor": left_before, "currency": refund.currency},
+        after={"amount_minor": refund.amount_minor, "left_minor": left, "currency": refund.currency},
+        note=refund.note,
+    )
 
 
 def _settling_payment(session: Session, order: Order) -> Payment | None:

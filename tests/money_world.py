@@ -38,6 +38,7 @@ from models import (
 )
 from sandbox.esim_access import Esim as SuppliersEsim
 from sandbox.server import Sandbox
+from services.audit import COMMAND
 from services.catalogue import get_plan
 from services.fulfilment_rows import add_package
 from services.identifiers import public_id, random_key
@@ -227,7 +228,7 @@ class MoneyWorld:
     def retry(self, order: Order) -> bool:
         """Put a held order back to work, as staff would; return whether it was held."""
         try:
-            return take_up(self.shop, order.public_id) is Step.RETRY
+            return take_up(self.shop, order.public_id, by=COMMAND) is Step.RETRY
         except NoSuchStep:
             return False
 

@@ -130,6 +130,12 @@ class PageClient:
         with self._client.session_transaction() as values:
             return dict(values)
 
+    def _ask(self, path: str, options: dict[str, Any]) -> TestResponse:
+        response = self._client.open(path, **options)
+        # What is sent as it is read needs the context of its request until the last of it.
+        response.get_data()
+        return response
+
     def _keep_session(self, start: Any) -> None:
         with self._client.session_transaction() as kept:
             before = dict(kept)
@@ -152,7 +158,7 @@ class PageClient:
             headers["HX-Current-URL"] = f"http://127.0.0.1{self.page.url if self.page else '/'}"
         # In a context of its own: an application context of the test must not become that of the request.
         response: TestResponse = contextvars.Context().run(
-            lambda: self._client.open(path, method=method, headers=headers, **options)
+            self._ask, path, {"method": method, "headers": headers, **options}
         )
         db.session.rollback()
         db.session.expire_all()

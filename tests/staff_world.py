@@ -26,11 +26,17 @@ from models import (
     db,
 )
 from services import findings
+from services.audit import Actor
 from services.mail.messages import order_key
 from services.shop import Shop
 
 # What must never stand on a page for staff.
 SECRET = "no-page-may-show-this"
+
+
+def acting(staff_id: int) -> Actor:
+    """Return a member of staff who does something, by nothing but their id."""
+    return Actor(staff_id=staff_id, name="Ann", role="owner", from_address="127.0.0.1")
 
 
 def change_fulfilment(shop: Shop, order: Order, **columns: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models import PageName, PlanText, Staff, db
 from services import page_texts, plan_texts
+from services.audit import Actor
 from services.shop import Shop
 
 
@@ -12,25 +13,25 @@ class Writer:
 
     def __init__(self, shop: Shop, member: Staff) -> None:
         self._shop = shop
-        self._member = member
+        self._actor = Actor.of(member)
 
     def write(self, page: PageName, code: str, body: str) -> int:
         """Save a text over whatever there is, and return the id of the newest version."""
         newest = page_texts.newest_version(db.session(), page, code)
         seen, now = newest.id if newest is not None else None, self._shop.clock.now()
         with self._shop.transaction() as session:
-            page_texts.save_text(session, page, code, body, seen=seen, staff_id=self._member.id, now=now)
+            page_texts.save_text(session, page, code, body, seen=seen, by=self._actor, now=now)
         return self.newest_id(page, code)
 
     def take_back(self, page: PageName, code: str) -> None:
         """Let a page do without a text of its own in a language."""
         with self._shop.transaction() as session:
-            page_texts.take_back(session, page, code, self._member.id, self._shop.clock.now())
+            page_texts.take_back(session, page, code, self._shop.clock.now(), by=self._actor)
 
     def remove_plan_text(self, slug: str, code: str) -> None:
         """Let a plan fall back to English in a language."""
         with self._shop.transaction() as session:
-            plan_texts.remove_plan_text(session, slug, code)
+            plan_texts.remove_plan_text(session, slug, code, by=self._actor, now=self._shop.clock.now())
 
     def newest_id(self, page: PageName, code: str) -> int:
         """Return the id of the newest version of a page in a language."""

@@ -42,6 +42,8 @@ NOT_PAGES = {
     "orders.reminder": "a file for calendars",
     "renewal.your_esims": "a fragment of the renewal guide, which is visited signed in and not",
     # The staff's pages are in English, for a handful of people; the sign-in stands for their frame.
+    "staff.audit": "for staff",
+    "staff.audit_csv": "for staff, a file",
     "staff.order": "for staff",
     "staff.orders": "for staff",
     "staff.page_text": "for staff",

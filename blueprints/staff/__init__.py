@@ -15,4 +15,20 @@ def speak_english() -> None:
     g.language = LANGUAGES["en"]
 
 
-from blueprints.staff import order, page_text, plan_text, stuck, texts, today, views  # noqa: E402, F401 - they add their addresses
+@blueprint.context_processor
+def tell_permissions() -> dict[str, object]:
+    """Let every template of the staff ask which addresses whoever is signed in may use."""
+    return {"may_use": access.may_use}
+
+
+from blueprints.staff import (  # noqa: E402 - they add their addresses
+    access,
+    audit,  # noqa: F401
+    order,  # noqa: F401
+    page_text,  # noqa: F401
+    plan_text,  # noqa: F401
+    stuck,  # noqa: F401
+    texts,  # noqa: F401
+    today,  # noqa: F401
+    views,  # noqa: F401
+)

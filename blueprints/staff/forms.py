@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, PasswordField, StringField, TextAreaField, ValidationError
-from wtforms.validators import DataRequired, InputRequired, Length, Regexp
+from wtforms import DateField, HiddenField, PasswordField, SelectField, StringField, TextAreaField, ValidationError
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import DataRequired, InputRequired, Length, Optional, Regexp
 
 from services.accounts import EmailInvalid, mail_address
+from services.audit import KEY_LENGTH, Action
+from services.audit_words import ACTIONS
 from services.languages import Language
 from services.money import AmountInvalid, format_amount, parse_amount
 from services.passwords import MAX_LENGTH, MIN_LENGTH
@@ -16,6 +20,8 @@ from services.plan_texts import DESCRIPTION_LENGTH, NAME_LENGTH, clean_descripti
 from services.staff_refunds import NOTE_LENGTH
 
 LOCALE = "en"
+EARLIEST_DAY, LATEST_DAY = date(2000, 1, 1), date(2999, 12, 31)
+ORDER_NUMBER_LENGTH = 10
 
 
 class SignInForm(FlaskForm):
@@ -112,6 +118,62 @@ class PlanTextForm(FlaskForm):
         """Refuse what is too long to stand above the facts of a plan."""
         if len(field.data) > DESCRIPTION_LENGTH:
             raise ValidationError(f"Use at most {DESCRIPTION_LENGTH:,} characters; these are {len(field.data):,}.")
+
+
+class DayField(DateField):
+    """A day, that says what to enter when it is none."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Read a day as browsers send it."""
+        try:
+            super().process_formdata(valuelist)
+        except ValueError as error:
+            raise ValueError("Enter a day like 2026-11-25.") from error
+
+
+class AuditFilterForm(FlaskForm):
+    """Which rows of the audit to list; it changes nothing, so it is sent as an address and has no token."""
+
+    class Meta:
+        csrf = False
+
+    who = SelectField("Who", default="")
+    action = SelectField(
+        "What",
+        default="",
+        choices=[SelectChoice("", "Everything"), *(SelectChoice(action.value, ACTIONS[action]) for action in Action)],
+    )
+    subject = StringField(
+        "To what",
+        render_kw={"placeholder": "order, address, text"},
+        filters=[lambda text: _subject_key(text or "")],
+        validators=[Length(max=KEY_LENGTH, message=f"Use at most {KEY_LENGTH} characters.")],
+    )
+    first = DayField("From", validators=[Optional()])
+    last = DayField("To", validators=[Optional()])
+
+    def validate_first(self, field: DateField) -> None:
+        """Refuse days of other centuries, which no database reckons with."""
+        _check_day(field)
+
+    def validate_last(self, field: DateField) -> None:
+        """Refuse a last day that is before the first one."""
+        _check_day(field)
+        if self.first.data is not None and field.data is not None and field.data < self.first.data:
+            raise ValidationError("Enter a day that is not before the first one.")
+
+
+def _check_day(field: DateField) -> None:
+    if field.data is not None and not EARLIEST_DAY <= field.data <= LATEST_DAY:
+        raise ValidationError(f"Enter a day between {EARLIEST_DAY:%Y} and {LATEST_DAY:%Y}.")
+
+
+def _subject_key(text: str) -> str:
+    """Return what somebody looks for as the audit writes it: numbers of orders large, addresses and texts small."""
+    text = text.strip()
+    if "@" in text or "/" in text:
+        return text.lower()
+    return text.upper() if len(text) == ORDER_NUMBER_LENGTH and text.isalnum() else text
 
 
 def _written_in(language: Language) -> dict[str, str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, abort, g, make_response, render_template, request, url_for
+from flask import Response, abort, make_response, render_template, request, url_for
 
 from blueprints._rerun import repeatable
 from blueprints._web import current_shop, now, see_other
 from blueprints.staff import access, blueprint
+from blueprints.staff.audit import AUDIT_WORDS
 from blueprints.staff.forms import LOCALE, RecipientForm, RefundForm
 from models import FulfilmentStatus, Order, db
 from services import recipients, staff_deliveries
+from services.audit_log import read_of_order
 from services.identifiers import random_key
 from services.money import format_amount, format_money
 from services.order_states import WORKED_ON
@@ -58,11 +60,11 @@ def order(public_id: str) -> Response:
 # Run again, it finds the order back at work, and has it looked at once more.
 @blueprint.post("/orders/<public_id>/delivery")
 @repeatable
-@access.permission_required(access.Act.DELIVER)
+@access.staff_required
 def take_up_delivery(public_id: str) -> Response:
     """Put a held order back to work, or have one that is under way looked at now; the page says why neither is due."""
     try:
-        done = staff_deliveries.take_up(current_shop(), public_id)
+        done = staff_deliveries.take_up(current_shop(), public_id, by=access.actor())
     except OrderNotFound:
         abort(404)
     except staff_deliveries.NoSuchStep:
@@ -73,11 +75,11 @@ def take_up_delivery(public_id: str) -> Response:
 # Run again, it finds the delivery ended.
 @blueprint.post("/orders/<public_id>/delivery-end")
 @repeatable
-@access.permission_required(access.Act.DELIVER)
+@access.staff_required
 def end_delivery(public_id: str) -> Response:
     """End the delivery of a held order whose money is not ours any more."""
     try:
-        staff_deliveries.close(current_shop(), public_id)
+        staff_deliveries.close(current_shop(), public_id, by=access.actor())
     except OrderNotFound:
         abort(404)
     except staff_deliveries.NoSuchStep:
@@ -88,7 +90,7 @@ def end_delivery(public_id: str) -> Response:
 # Run again, it finds the refund that the first run may have made: a form has a key, and makes one refund.
 @blueprint.post("/orders/<public_id>/refunds")
 @repeatable
-@access.permission_required(access.Act.REFUND)
+@access.staff_required
 def refund(public_id: str) -> Response:
     """Send money back, once however often the form arrives."""
     form = RefundForm(_load(public_id).currency)
@@ -100,21 +102,21 @@ def refund(public_id: str) -> Response:
 # Run again, it finds the address corrected and sends nothing more.
 @blueprint.post("/orders/<public_id>/recipient")
 @repeatable
-@access.permission_required(access.Act.CORRECT)
+@access.staff_required
 def correct_recipient(public_id: str) -> Response:
     """Write to another address about an order from now on, and send there what its buyer should have by now."""
     found, form = _load(public_id), RecipientForm()
     if form.validate_on_submit():
         shop = current_shop()
         with shop.transaction() as session:
-            done = recipients.correct_recipient(shop, session, found, form.email.data, now(), by_staff=True)
+            done = recipients.correct_recipient(shop, session, found, form.email.data, now(), by=access.actor())
         return _to_order(public_id, done)
     return _page(_load(public_id), recipient_form=form)
 
 
 def _refund(public_id: str, form: RefundForm) -> bool:
     """Make the refund of a form and return True, or say on the form why this amount cannot go back."""
-    values = {"form_key": form.form_key.data, "note": form.note.data.strip(), "staff_id": g.staff.id}
+    values = {"form_key": form.form_key.data, "note": form.note.data.strip(), "by": access.actor()}
     try:
         refund_by_staff(current_shop(), public_id, form.amount_minor, **values)
     except RefundTooLarge:
@@ -168,6 +170,8 @@ def _page(
         "form": refund_form or _fresh_form(found.currency, left),
         "recipient_form": recipient_form or RecipientForm(formdata=None, email=found.email),
         "refused": refused,
+        "audit": read_of_order(session, found.public_id) if access.may(access.Act.AUDIT) else None,
+        "audit_words": AUDIT_WORDS,
         "done": DONE.get(request.args.get("done", "")),
     }
     return make_response(render_template("staff/order.html", **context), 422 if refused else 200)

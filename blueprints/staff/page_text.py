@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, abort, g, make_response, render_template, request, url_for
+from flask import Response, abort, make_response, render_template, request, url_for
 
 from blueprints._rerun import repeatable
 from blueprints._web import current_shop, now, see_other
@@ -43,7 +43,7 @@ def page_text(page: str, language: str) -> Response:
 # Run again, it finds the text that the first run may have saved, and keeps it once.
 @blueprint.post("/texts/<page>/<lang:language>")
 @repeatable
-@access.permission_required(access.Act.WRITE)
+@access.staff_required
 def save_page_text(page: str, language: str) -> Response:
     """Save the text, or show what it looks like when that is what the button asked for."""
     name, form = _page_name(page), PageTextForm(LANGUAGES[language])
@@ -67,12 +67,12 @@ def save_page_text(page: str, language: str) -> Response:
 # Run again, it finds the text taken back.
 @blueprint.post("/texts/<page>/<lang:language>/removal")
 @repeatable
-@access.permission_required(access.Act.WRITE)
+@access.staff_required
 def take_back_page_text(page: str, language: str) -> Response:
     """Let the page do without a text of its own in this language."""
     name = _page_name(page)
     with current_shop().transaction() as session:
-        page_texts.take_back(session, name, language, g.staff.id, now())
+        page_texts.take_back(session, name, language, now(), by=access.actor())
     return _to_text(name, language, "back")
 
 
@@ -84,7 +84,7 @@ def _save(name: PageName, language: str, form: PageTextForm) -> None:
             language,
             form.body.data,
             seen=_id(form.seen.data),
-            staff_id=g.staff.id,
+            by=access.actor(),
             now=now(),
         )
 

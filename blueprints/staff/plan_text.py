@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Response, abort, make_response, render_template, request, url_for
 
 from blueprints._rerun import repeatable
-from blueprints._web import current_shop, see_other
+from blueprints._web import current_shop, now, see_other
 from blueprints.staff import access, blueprint
 from blueprints.staff.forms import PlanTextForm
 from models import db
@@ -31,7 +31,7 @@ def plan_text(slug: str, language: str) -> Response:
 # Run again, it writes the same text once more.
 @blueprint.post("/texts/plans/<slug>/<lang:language>")
 @repeatable
-@access.permission_required(access.Act.WRITE)
+@access.staff_required
 def save_plan_text(slug: str, language: str) -> Response:
     """Save name and description of a plan in a language."""
     _load(slug)
@@ -39,20 +39,22 @@ def save_plan_text(slug: str, language: str) -> Response:
     if not form.validate_on_submit():
         return _page(slug, language, form)
     with current_shop().transaction() as session:
-        plan_texts.save_plan_text(session, slug, language, form.name.data, form.description.data)
+        plan_texts.save_plan_text(
+            session, slug, language, form.name.data, form.description.data, by=access.actor(), now=now()
+        )
     return _to_text(slug, language, "saved")
 
 
 # Run again, it finds no text any more.
 @blueprint.post("/texts/plans/<slug>/<lang:language>/removal")
 @repeatable
-@access.permission_required(access.Act.WRITE)
+@access.staff_required
 def remove_plan_text(slug: str, language: str) -> Response:
     """Let a plan fall back to English in a language; the English text itself stays, and has no such button."""
     _load(slug)
     try:
         with current_shop().transaction() as session:
-            plan_texts.remove_plan_text(session, slug, language)
+            plan_texts.remove_plan_text(session, slug, language, by=access.actor(), now=now())
     except plan_texts.EnglishNeeded:
         abort(404)
     return _to_text(slug, language, "removed")

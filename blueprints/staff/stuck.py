@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, g, make_response, render_template, request, url_for
+from flask import Response, make_response, render_template, request, url_for
 
 from blueprints._rerun import repeatable
 from blueprints._web import current_shop, now, see_other
@@ -26,12 +26,12 @@ def stuck() -> Response:
 # Run again, it finds the finding settled, which is what was asked for.
 @blueprint.post(f"/findings/<int(max={LARGEST_ID}):finding_id>/settlement")
 @repeatable
-@access.permission_required(access.Act.SETTLE)
+@access.staff_required
 def settle_finding(finding_id: int) -> Response:
     """Take a finding off the list; one that somebody else has settled meanwhile is off it, too."""
     try:
         with current_shop().transaction() as session:
-            settle_by_hand(session, finding_id, g.staff.id, now())
+            settle_by_hand(session, finding_id, now(), by=access.actor())
     except FindingNotFound:
         pass
     return see_other(url_for("staff.stuck", done="finding"))

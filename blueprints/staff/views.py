@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from typing import TypeVar
 
 from flask import Response, abort, make_response, render_template, request, url_for
+from flask_limiter import RequestLimit
+from sqlalchemy.exc import SQLAlchemyError
 
 from blueprints._web import current_shop, limiter, now, private, see_other
 from blueprints.staff import access, blueprint
 from blueprints.staff.forms import SetUpForm, SignInForm
 from models import FulfilmentStatus, OrderStatus, db
-from services import passwords
+from services import passwords, staff_sign_in
 from services.staff import (
     OrderFilter,
     SetupLinkInvalid,
     SignInRefused,
-    authenticate,
     find_invited,
     list_orders,
 )
@@ -27,21 +29,33 @@ from services.stuck import count_stuck
 
 State = TypeVar("State", bound=StrEnum)
 
+log = logging.getLogger(__name__)
+
 # Digits of the largest number that SQLite and PostgreSQL compare an id with, less one.
 LONGEST_ID = 18
 
 
+def _note_blocked(_limit: RequestLimit) -> None:
+    """Let the audit know of somebody who goes on guessing; the answer is the shop's own for too many tries."""
+    try:
+        staff_sign_in.note_blocked(current_shop(), request.form.get("email", ""), by=access.stranger())
+    except SQLAlchemyError:
+        # Nobody gets in because the books are away; Flask-Limiter would take the error for one of its own storage.
+        log.exception("a blocked sign-in is not in the audit")
+
+
 @blueprint.route("/sign-in", methods=["GET", "POST"])
-@limiter.limit("10 per minute; 50 per hour", methods=["POST"])
+@limiter.limit("10 per minute; 50 per hour", methods=["POST"], on_breach=_note_blocked)
 def sign_in() -> Response:
     """Sign a member of staff in."""
     form = SignInForm()
     if form.validate_on_submit():
         try:
-            access.sign_in(authenticate(db.session(), form.email.data, form.password.data))
+            member = staff_sign_in.sign_in(current_shop(), form.email.data, form.password.data, by=access.stranger())
         except SignInRefused:
             form.form_errors.append("E-mail and password do not belong together.")
         else:
+            access.sign_in(member)
             return private(see_other(url_for("staff.today")))
     return _page("staff/sign_in.html", 422 if form.errors else 200, form=form)
 
@@ -62,7 +76,7 @@ def set_up(token: str) -> Response:
             form.password.errors = ["Choose a password that is not your e-mail address."]
         else:
             with current_shop().transaction() as session:
-                set_up_password(session, token, password_hash, now())
+                set_up_password(session, token, password_hash, now(), by=access.stranger())
             return private(see_other(url_for("staff.sign_in")))
     return _page("staff/set_up.html", 422 if form.errors else 200, form=form, member=member)
 
@@ -70,6 +84,9 @@ def set_up(token: str) -> Response:
 @blueprint.post("/sign-out")
 def sign_out() -> Response:
     """Sign the member of staff out."""
+    member = access.signed_in()
+    if member is not None:
+        staff_sign_in.sign_out(current_shop(), member, by=access.stranger().known_as(member))
     access.sign_out()
     return private(see_other(url_for("staff.sign_in")))
 

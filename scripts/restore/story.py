@@ -8,6 +8,7 @@ from models import Order, Payment, Refund, RefundStatus, Staff, db
 from scripts.restore import books
 from scripts.restore.people import Customer
 from scripts.restore.shop import Shop, until
+from services.audit import Actor
 from services.identifiers import random_key
 from services.staff_refunds import refund_by_staff
 
@@ -126,8 +127,9 @@ class Story:
 
     def _refund_by_staff(self, number: str, amount_minor: int) -> None:
         with self.shop.books():
-            staff_id = db.session.scalars(select(Staff.id)).first()
-            assert staff_id is not None
+            member = db.session.scalars(select(Staff)).first()
+            assert member is not None
+            by = Actor.of(member)
             db.session.rollback()
             refund_by_staff(
                 self.shop.app.extensions["shop"],
@@ -135,7 +137,7 @@ class Story:
                 amount_minor,
                 form_key=random_key(),
                 note="exercise",
-                staff_id=staff_id,
+                by=by,
             )
 
     def _pending_refund(self) -> str:

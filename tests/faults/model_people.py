@@ -15,6 +15,7 @@ from sandbox.esim_access.errors import ApiError as SupplierRefuses
 from sandbox.store import Document
 from sandbox.stripe.errors import ApiError as StripeRefuses
 from services import usage
+from services.audit import COMMAND, Actor
 from services.catalogue import get_plan, quote
 from services.identifiers import random_key
 from services.links import order_page_url, order_url
@@ -216,20 +217,20 @@ class People:
                 max(round(order.amount_minor * share), 1),
                 form_key=random_key(),
                 note="",
-                staff_id=self.world.staff_id,
+                by=Actor(staff_id=self.world.staff_id),
             )
 
     def take_up(self, bought: Bought) -> None:
         """Retry a held order, or have one that is under way looked at now, as staff may."""
         public_id = self.order(bought).public_id
         with self.world.process(), suppress(NoSuchStep):
-            take_up(self.shop, public_id)
+            take_up(self.shop, public_id, by=COMMAND)
 
     def close(self, bought: Bought) -> None:
         """End the delivery of a held order whose money is gone."""
         public_id = self.order(bought).public_id
         with self.world.process(), suppress(NoSuchStep):
-            close(self.shop, public_id)
+            close(self.shop, public_id, by=COMMAND)
 
     def charges(self, bought: Bought) -> list[str]:
         """Return the charges of an order that have succeeded."""

@@ -26,7 +26,7 @@ from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from blueprints._web import limiter
-from models import CatalogueVersion, Plan, PlanCountry, PlanPrice, PlanText, Staff, db
+from models import AuditEvent, CatalogueVersion, Plan, PlanCountry, PlanPrice, PlanText, Staff, db
 from sandbox.server import Sandbox
 from sandbox.store import Document
 from sandbox.stripe.delivery import signature_header
@@ -43,7 +43,9 @@ from tests.factories import Factories
 
 START = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
 # What stays when an example is over: what is for sale, and who sells it.
-KEPT_TABLES = {model.__tablename__ for model in (CatalogueVersion, Plan, PlanCountry, PlanPrice, PlanText, Staff)}
+KEPT_TABLES = {
+    model.__tablename__ for model in (AuditEvent, CatalogueVersion, Plan, PlanCountry, PlanPrice, PlanText, Staff)
+}
 # What the shop wants to hear of from Stripe.
 HEARD = ("checkout.session.", "refund.", "charge.dispute.")
 BROWSER = {"User-Agent": "Mozilla/5.0 (test)"}

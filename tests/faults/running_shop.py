@@ -21,7 +21,18 @@ from flask import Flask
 from huey import Huey
 from sqlalchemy import Table, delete, insert, select, update
 
-from models import CatalogueVersion, Esim, FulfilmentStatus, Mail, MailStatus, Order, OrderStatus, PlanPrice, db
+from models import (
+    AuditEvent,
+    CatalogueVersion,
+    Esim,
+    FulfilmentStatus,
+    Mail,
+    MailStatus,
+    Order,
+    OrderStatus,
+    PlanPrice,
+    db,
+)
 from sandbox.server import Sandbox
 from services import fulfilment
 from services.catalogue import move_catalogue_version
@@ -276,7 +287,7 @@ class RunningShop:
     def _empty_tables(self) -> None:
         with self.shop.transaction() as session:
             for table in reversed(db.metadata.sorted_tables):
-                if table.name not in KEPT and table.name != CatalogueVersion.__tablename__:
+                if table.name not in (*KEPT, CatalogueVersion.__tablename__, AuditEvent.__tablename__):
                     session.execute(delete(table))
         if self._read_shelf() != self._shelf:
             with self.shop.transaction() as session:

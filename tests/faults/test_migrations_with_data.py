@@ -16,13 +16,16 @@ import flask_migrate
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+import models
 from config import Settings
-from models import Account, Base, Order, OrderStatus, db
+from models import Account, AuditEvent, Base, Order, OrderStatus, db
 from sandbox.server import Sandbox
 from services.links import order_url
 from services.orders import find_order
@@ -374,6 +377,13 @@ def rows_of(table: Table) -> list[Row]:
         return [dict(row._mapping) for row in connection.execute(select(table).order_by(*keys))]
 
 
+def load_migration(revision: str) -> Any:
+    """Return the module of a migration."""
+    config = Config()
+    config.set_main_option("script_location", DIRECTORY)
+    return ScriptDirectory.from_config(config).get_revision(revision).module
+
+
 def migrate(revision: str) -> None:
     """Bring the database to a revision, up or down, as the commands of `flask db` do."""
     db.session.remove()
@@ -418,6 +428,20 @@ def test_what_the_tables_forbid_is_still_forbidden(old: Dump) -> None:
             connection.execute(insert(tables.tables[name]), row)
             allowed.append(what)
     assert allowed == []
+
+
+def test_the_audit_is_added_to_and_never_changed(old: Dump) -> None:
+    """By the triggers of the migration, which are those of the models; going back takes them along."""
+    migrate("head")
+    row = {"at": NOW, "staff_name": "Ann", "role": "owner", "action": "x", "subject_kind": "shop", "subject_key": "x"}
+    with db.engine.begin() as connection:
+        connection.execute(insert(AuditEvent), {**row, "note": "", "from_address": "", "request_id": ""})
+    for harm in ("update audit_events set note = 'x'", "delete from audit_events"):
+        with pytest.raises(IntegrityError, match="append-only"), db.engine.begin() as connection:
+            connection.execute(text(harm))
+    assert load_migration("0007").APPEND_ONLY == models._APPEND_ONLY
+    for revision in (OLDEST, "head"):
+        migrate(revision)
 
 
 def test_the_shop_goes_on_with_what_it_has(client: PageClient, shop: Shop, sandbox: Sandbox, old: Dump) -> None:

@@ -16,6 +16,7 @@ from services.staff_refunds import refund_by_staff
 from tests import both_databases
 from tests.faults.running_shop import RunningShop
 from tests.money_world import BY_THE_DAY, PRICE, varied
+from tests.staff_world import acting
 
 SESSIONS, REFUNDS = "/v1/checkout/sessions", "/v1/refunds"
 # The client itself tries twice.
@@ -147,7 +148,7 @@ def delivered(shop: RunningShop) -> tuple[Order, int]:
 def refunding(shop: RunningShop, order: Order, staff_id: int, amount_minor: int, form_key: str) -> Callable[[], object]:
     """Return the call that is made when staff sends the form that gives money back."""
     call = partial(refund_by_staff, shop.shop, order.public_id, amount_minor)
-    return partial(call, form_key=form_key, note="a kindness", staff_id=staff_id)
+    return partial(call, form_key=form_key, note="a kindness", by=acting(staff_id))
 
 
 @both_databases

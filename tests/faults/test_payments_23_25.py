@@ -30,6 +30,7 @@ from tests import both_databases
 from tests.faults.buyer import Buyer
 from tests.faults.running_shop import RunningShop
 from tests.money_world import BY_THE_DAY, PRICE
+from tests.staff_world import acting
 
 pytestmark = both_databases
 
@@ -105,7 +106,7 @@ def refund(shop: RunningShop, order: Order, amount_minor: int, form_key: str = "
     """Give money back as staff does."""
     staff_id = shop.factories.make_staff().id
     call = partial(refund_by_staff, shop.shop, order.public_id, amount_minor)
-    return call(form_key=form_key, note="asked for by mail", staff_id=staff_id)
+    return call(form_key=form_key, note="asked for by mail", by=acting(staff_id))
 
 
 def bought(shop: RunningShop) -> tuple[Buyer, Order, str]:
@@ -224,7 +225,7 @@ def test_case_24_staff_and_the_rule_refund_at_once(running_shop: RunningShop) ->
     rung = shop.ring("sweep", wait=False)
     # Refused when the rule was faster.
     with suppress(RefundTooLarge):
-        refund_by_staff(shop.shop, order.public_id, PRICE, form_key="form", note="", staff_id=staff_id)
+        refund_by_staff(shop.shop, order.public_id, PRICE, form_key="form", note="", by=acting(staff_id))
     shop.wait_for_task(rung)
     wait_for_refund(shop, order, OrderStatus.REFUNDED)
     assert shop.money.fulfilment(order).status is FulfilmentStatus.REFUSED

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Finding, FindingKind, Staff, db
 from services import findings
+from services.audit import Actor
 from services.findings import FindingNotFound
 from services.shop import Shop
 from tests import both_databases
@@ -33,7 +34,7 @@ def rows() -> Sequence[Finding]:
 
 def settle(shop: Shop, finding: Finding, member: Staff) -> None:
     with shop.transaction() as session:
-        findings.settle_by_hand(session, finding.id, member.id, shop.clock.now())
+        findings.settle_by_hand(session, finding.id, shop.clock.now(), by=Actor.of(member))
 
 
 @both_databases
@@ -80,7 +81,7 @@ def test_it_is_settled_once(shop: Shop, factories: Factories) -> None:
         settle(shop, finding, second)
     assert rows()[0].settled_by == first.id
     with pytest.raises(FindingNotFound), shop.transaction() as session:
-        findings.settle_by_hand(session, finding.id + 1, first.id, shop.clock.now())
+        findings.settle_by_hand(session, finding.id + 1, shop.clock.now(), by=Actor.of(first))
 
 
 @both_databases
@@ -116,7 +117,7 @@ def test_two_that_settle_at_once_settle_once(money: MoneyWorld) -> None:
 
     def settle_it() -> None:
         with money.shop.transaction() as session:
-            findings.settle_by_hand(session, finding_id, member_id, money.clock.now())
+            findings.settle_by_hand(session, finding_id, money.clock.now(), by=Actor(staff_id=member_id))
 
     results = money.at_once(*[settle_it] * 4)
     assert sorted(type(result).__name__ for result in results) == ["FindingNotFound"] * 3 + ["NoneType"]

@@ -9,6 +9,7 @@ import pytest
 from jobs import sweep_once
 from models import FulfilmentStatus, OrderKind
 from services import failpoints
+from services.audit import Actor
 from services.reconcile import reconcile
 from services.staff_refunds import refund_by_staff
 from tests import both_databases
@@ -67,7 +68,7 @@ def test_what_becomes_known_after_a_refund_ends_the_order(money: MoneyWorld, at:
         with money.app.app_context():
             staff = money.factories.make_staff(password_hash=None)
             refund_by_staff(
-                money.shop, order.public_id, payment.amount_minor, form_key="key", note="", staff_id=staff.id
+                money.shop, order.public_id, payment.amount_minor, form_key="key", note="", by=Actor.of(staff)
             )
 
     at("fulfil.intended", refund)

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from models import PageName, PageText, Staff, db
 from services import page_texts
+from services.audit import Actor
 from services.catalogue import catalogue_version
 from services.languages import LANGUAGES
 from services.page_texts import LONGEST_TEXT, TextState
@@ -146,12 +147,12 @@ def test_a_text_that_somebody_else_wrote_meanwhile_is_not_replaced_unseen(
     writer.write(TERMS, "en", "Two")
     for seen in (None, opened):
         with pytest.raises(page_texts.TextMovedOn) as refused, shop.transaction() as session:
-            page_texts.save_text(session, TERMS, "en", "Mine", seen=seen, staff_id=member.id, now=shop.clock.now())
+            page_texts.save_text(session, TERMS, "en", "Mine", seen=seen, by=Actor.of(member), now=shop.clock.now())
         assert refused.value.newest.body == "Two"
     opened = writer.newest_id(TERMS, "en")
     writer.take_back(TERMS, "en")
     with pytest.raises(page_texts.TextMovedOn), shop.transaction() as session:
-        page_texts.save_text(session, TERMS, "en", "Mine", seen=opened, staff_id=member.id, now=shop.clock.now())
+        page_texts.save_text(session, TERMS, "en", "Mine", seen=opened, by=Actor.of(member), now=shop.clock.now())
     assert page_texts.shown_text(db.session(), TERMS, "en") is None
 
 
@@ -166,7 +167,7 @@ def test_of_two_who_save_at_once_one_is_told(app: Flask, shop: Shop, member: Sta
             try:
                 with shop.transaction() as session:
                     now = shop.clock.now()
-                    page_texts.save_text(session, TERMS, "en", body, seen=None, staff_id=member_id, now=now)
+                    page_texts.save_text(session, TERMS, "en", body, seen=None, by=Actor(staff_id=member_id), now=now)
                 came.append("saved")
             except page_texts.TextMovedOn:
                 came.append("told")

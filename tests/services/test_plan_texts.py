@@ -6,6 +6,7 @@ import pytest
 
 from models import PlanState, db
 from services import plan_texts
+from services.audit import Actor
 from services.catalogue import PlanNotFound, catalogue_version, get_plan
 from services.languages import LANGUAGES
 from services.shop import Shop
@@ -15,16 +16,17 @@ from tests.running import count_statements
 from tests.text_world import plan_text
 
 SLUG = "monaco-1gb-7-days"
+ANN = Actor(staff_id=1, name="Ann", role="manager")
 
 
 def save(shop: Shop, code: str, name: str, description: str = "") -> None:
     with shop.transaction() as session:
-        plan_texts.save_plan_text(session, SLUG, code, name, description)
+        plan_texts.save_plan_text(session, SLUG, code, name, description, by=ANN, now=shop.clock.now())
 
 
 def remove(shop: Shop, code: str) -> None:
     with shop.transaction() as session:
-        plan_texts.remove_plan_text(session, SLUG, code)
+        plan_texts.remove_plan_text(session, SLUG, code, by=ANN, now=shop.clock.now())
 
 
 @both_databases
@@ -58,9 +60,9 @@ def test_an_unknown_plan_is_not_found(shop: Shop) -> None:
     with pytest.raises(PlanNotFound):
         plan_texts.read_plan_texts(db.session(), "no-such-plan")
     with pytest.raises(PlanNotFound), shop.transaction() as session:
-        plan_texts.save_plan_text(session, "no-such-plan", "en", "x", "")
+        plan_texts.save_plan_text(session, "no-such-plan", "en", "x", "", by=ANN, now=shop.clock.now())
     with pytest.raises(PlanNotFound), shop.transaction() as session:
-        plan_texts.remove_plan_text(session, "no-such-plan", "fr")
+        plan_texts.remove_plan_text(session, "no-such-plan", "fr", by=ANN, now=shop.clock.now())
 
 
 def test_every_plan_is_listed_also_what_is_not_sold_any_more(factories: Factories) -> None:

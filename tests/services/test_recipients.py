@@ -16,6 +16,7 @@ from models import Account, AccountToken, Esim, Mail, MailStatus, Order, OrderSt
 from services import account_tokens, accounts, links, passwords, recipients
 from services.account_tokens import TokenInvalid
 from services.accounts import EmailInvalid
+from services.audit import COMMAND
 from services.mail import outbox, reminders
 from services.mail.transport import MailDelayed, MailRefused
 from services.recipients import MOST_CORRECTIONS, Correction, TooManyCorrections
@@ -331,7 +332,7 @@ def test_after_five_corrections_a_person_is_asked(money: MoneyWorld) -> None:
     money.fresh()
     with money.shop.transaction() as session:
         found = session.get_one(Order, order.id)
-        recipients.correct_recipient(money.shop, session, found, RIGHT, money.clock.now(), by_staff=True)
+        recipients.correct_recipient(money.shop, session, found, RIGHT, money.clock.now(), by=COMMAND)
     money.work()
     assert subjects(money, RIGHT) == [RECEIPT, READY]
 

@@ -22,7 +22,7 @@ from services.staff_refunds import (
 )
 from tests import both_databases
 from tests.money_world import PRICE, MoneyWorld
-from tests.staff_world import ask_supplier, dispute, hold
+from tests.staff_world import acting, ask_supplier, dispute, hold
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def refund(money: MoneyWorld, order: Order, amount_minor: int, staff_id: int, ke
     """Send a refund form, a fresh one unless its key is given; return the refund's id."""
     money.fresh()
     return refund_by_staff(
-        money.shop, order.public_id, amount_minor, form_key=key or random_key(), note=note, staff_id=staff_id
+        money.shop, order.public_id, amount_minor, form_key=key or random_key(), note=note, by=acting(staff_id)
     ).id
 
 
@@ -76,7 +76,7 @@ def test_a_form_that_arrives_six_times_at_once_is_one_refund(money: MoneyWorld, 
     public_id = order.public_id
 
     def send() -> int:
-        return refund_by_staff(money.shop, public_id, PRICE, form_key=key, note="why", staff_id=staff_id).id
+        return refund_by_staff(money.shop, public_id, PRICE, form_key=key, note="why", by=acting(staff_id)).id
 
     assert len(set(money.at_once(*[send] * 6))) == 1
     money.work()
@@ -127,7 +127,7 @@ def test_only_what_was_paid_for_can_go_back(money: MoneyWorld, staff_id: int) ->
         with pytest.raises(NothingToRefund):
             refund(money, order, 1, staff_id)
     with pytest.raises(OrderNotFound):
-        refund_by_staff(money.shop, "NOSUCHONE0", 1, form_key=random_key(), note="why", staff_id=staff_id)
+        refund_by_staff(money.shop, "NOSUCHONE0", 1, form_key=random_key(), note="why", by=acting(staff_id))
 
 
 @pytest.mark.parametrize("status", ["needs_response", "under_review", "lost"])

@@ -8,6 +8,7 @@ import pytest
 
 from models import Dispute, FindingKind, Mail, MailStatus, Order, db
 from services import findings
+from services.audit import Actor
 from services.shop import Shop
 from services.staff_deliveries import Step
 from services.stuck import MAILS_WAIT_FOR, StuckItem, StuckKind, count_stuck, list_stuck
@@ -134,7 +135,7 @@ def test_a_finding_waits_with_its_words_until_it_is_settled(
     assert (item.reason, item.advice) == (FINDINGS[kind].reason, FINDINGS[kind].advice)
     assert (item.reference, item.details, item.name) == ("there", "what was seen", order.public_id)
     with shop.transaction() as session:
-        findings.settle_by_hand(session, finding_id, factories.make_staff().id, shop.clock.now())
+        findings.settle_by_hand(session, finding_id, shop.clock.now(), by=Actor.of(factories.make_staff()))
     assert waiting(shop) == []
 
 
