@@ -440,7 +440,7 @@ class Esim(Base):
     used_bytes: Mapped[int | None] = mapped_column(BigInteger)
     total_days: Mapped[int | None]
     activated_at: Mapped[datetime | None] = mapped_column(Moment)
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
+    expires_at: Mapped[datetime | None] = mapped_column(Moment, index=True)
     usage_as_of: Mapped[datetime | None] = mapped_column(Moment)
     usage_read_at: Mapped[datetime | None] = mapped_column(Moment)
     # Set when the supplier was asked and did not answer; cleared by the next answer.
@@ -662,8 +662,17 @@ class StripeEvent(Base):
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
     type: Mapped[str] = mapped_column(String(80))
     object_id: Mapped[str] = mapped_column(String(255))
-    received_at: Mapped[datetime] = mapped_column(Moment)
+    received_at: Mapped[datetime] = mapped_column(Moment, index=True)
     processed_at: Mapped[datetime | None] = mapped_column(Moment)
+
+    __table_args__ = (
+        Index(
+            "failed_events",
+            "received_at",
+            sqlite_where=text("processed_at is null"),
+            postgresql_where=text("processed_at is null"),
+        ),
+    )
 
 
 # Orders that staff looks at; few of many, so that a list of them needs an index of its own.
